@@ -1,0 +1,81 @@
+// Package sink loads closed batches into a warehouse: Arrow rows come in, rows and the ledger that says which Kafka
+// offsets they were go out together, or not at all. A destination is one file here and one line in destinations.
+package sink
+
+import (
+	"context"
+	"errors"
+
+	"github.com/apache/arrow-go/v18/arrow"
+)
+
+// Sink is a warehouse. Its ledger keeps, for each Partition, the first offset that the warehouse does not hold; it moves
+// in the same transaction as the rows. Methods may be called from several goroutines at once.
+type Sink interface {
+	// Prepare makes the table fit t: creates it, or adds and widens columns; it never drops or narrows. Calling it again
+	// with the same table costs little and changes nothing.
+	Prepare(ctx context.Context, t Table) error
+	// Next returns, for each partition asked for, the first offset that the warehouse does not hold: 0 where it holds none.
+	Next(ctx context.Context, ps []Partition) (map[Partition]int64, error)
+	// Write applies the batch's rows and moves the ledger from each range's From to its To, all or nothing.
+	// ErrFenced: the ledger stands elsewhere than at some From; nothing changed. *RejectedError: the warehouse refuses
+	// the values; nothing changed and trying again is of no use. Any other error may be a lost reply: ask Next.
+	Write(ctx context.Context, b Batch) (Stats, error)
+	// Close releases connections and files. It does not interrupt a running Write; cancel its context for that.
+	Close() error
+}
+
+// Table describes where rows go. The newest version of a row is the one with the greatest (Version, Offset); a null
+// Version is older than any other.
+type Table struct {
+	Name    string
+	Schema  *arrow.Schema // all columns, system columns included; JSON is the arrow.json extension type
+	Key     string        // column that identifies a row
+	Version string        // timestamp column that orders versions of a row; "" where the resource has none
+	Offset  string        // int64 column that breaks ties between versions
+}
+
+// Partition is a ledger key. Replay uses another Group, so that it has a ledger of its own.
+type Partition struct {
+	Cluster, Group, Topic string
+	ID                    int32
+}
+
+// Range is the part of a partition that a batch holds: offsets From (what the ledger says) up to, not including, To.
+// Offsets have holes (transaction markers, compaction), so To-From is not a count of rows.
+type Range struct {
+	Partition
+	From, To int64
+}
+
+// Batch is what one Write applies: rows of one table and one schema, from one or more partitions. Rows may lack columns
+// that the table has (they become null) but never has others. Rows may be nil: the ledger still moves.
+type Batch struct {
+	ID     string // load id, in the rows' _load_id and in _tilestream_loads
+	Table  Table
+	Ranges []Range
+	Rows   arrow.RecordBatch
+	Bytes  int64 // size of the records as Kafka held them
+}
+
+// Stats says what a Write did to the table: rows that were new, rows that replaced an older version, and rows that
+// changed nothing because the table, or the batch itself, held the same or a newer version.
+type Stats struct{ Inserted, Updated, Unchanged int64 }
+
+// ErrFenced reports that the ledger does not stand where the batch starts: another consumer has moved it.
+var ErrFenced = errors.New("ledger has moved: another consumer owns the partition")
+
+// RejectedError reports that the warehouse refuses the batch's values; the batch can be cut in halves to find the row.
+type RejectedError struct {
+	Column string // where the warehouse names it
+	Err    error
+}
+
+func (e *RejectedError) Error() string {
+	if e.Column != "" {
+		return "rejected by the warehouse: column " + e.Column + ": " + e.Err.Error()
+	}
+	return "rejected by the warehouse: " + e.Err.Error()
+}
+
+func (e *RejectedError) Unwrap() error { return e.Err }

@@ -1,0 +1,3 @@
+module tilestream
+
+go 1.26
