@@ -1,0 +1,22 @@
+// Package e2e runs Tilestream against real services. A test names the service it needs by an environment variable;
+// where that is not set the test is skipped, unless TEST_REQUIRE=1 makes the absence a failure.
+package e2e
+
+import (
+	"os"
+	"testing"
+)
+
+// Service returns the address of a real service that the named variable holds. Without one the test is skipped, or
+// fails where TEST_REQUIRE=1.
+func Service(t testing.TB, variable string) string {
+	t.Helper()
+	v := os.Getenv(variable)
+	if v == "" {
+		if os.Getenv("TEST_REQUIRE") == "1" {
+			t.Fatalf("%s is not set, and TEST_REQUIRE=1 wants every service", variable)
+		}
+		t.Skipf("%s is not set", variable)
+	}
+	return v
+}
