@@ -1,0 +1,75 @@
+package broker
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Explain adds to an error of the Kafka client what to check, by the names of the variables. Errors that need no advice
+// come back as they are.
+func Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if a := advice(err); a != "" {
+		return fmt.Errorf("%w: %s", err, a)
+	}
+	return err
+}
+
+func advice(err error) string {
+	var (
+		unknownCA  x509.UnknownAuthorityError
+		wrongName  x509.HostnameError
+		invalid    x509.CertificateInvalidError
+		notTLS     tls.RecordHeaderError
+		alert      tls.AlertError
+		dns        *net.DNSError
+		refused    *net.OpError
+		saslFailed = errors.Is(err, kerr.SaslAuthenticationFailed)
+	)
+	switch {
+	case saslFailed:
+		return "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_TOKEN, KAFKA_SASL_OAUTH_*)"
+	case errors.Is(err, kerr.UnsupportedSaslMechanism):
+		return "the broker does not take this KAFKA_SASL_MECHANISM"
+	case errors.As(err, &unknownCA):
+		return "the broker's certificate comes from an authority that is not trusted: check KAFKA_TLS_CA"
+	case errors.As(err, &wrongName):
+		return "the broker's certificate is for another name: check KAFKA_BROKERS and KAFKA_TLS_SERVER_NAME"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "the broker's certificate is not valid at this time: have it renewed, and check the clock"
+	case errors.As(err, &invalid):
+		return "the broker's certificate is not valid: check it and KAFKA_TLS_CA"
+	case errors.As(err, &notTLS):
+		return "the broker does not talk TLS on this port: check KAFKA_TLS and KAFKA_BROKERS"
+	case errors.As(err, &alert), strings.Contains(err.Error(), "remote error: tls:"):
+		return "the broker refused our side of TLS: check KAFKA_TLS_CERT and KAFKA_TLS_KEY"
+	case errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
+		return "the principal lacks an ACL"
+	case errors.As(err, &dns):
+		return "check the host in KAFKA_BROKERS"
+	case errors.As(err, &refused) && refused.Op == "dial":
+		return "check KAFKA_BROKERS, and that the broker runs"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the broker closed the connection: check KAFKA_TLS and KAFKA_SASL_MECHANISM against what the port takes"
+	}
+	return ""
+}
+
+// needs names the ACL that a refusal is about.
+func needs(err error, operation, kind, name string) error {
+	switch {
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed),
+		errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
+		return fmt.Errorf("%w: the principal needs the ACL %s on %s %s", err, operation, kind, name)
+	}
+	return err
+}
