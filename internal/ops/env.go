@@ -74,6 +74,12 @@ func (e *Env) keep(name string, err error) bool {
 	return false
 }
 
+func (e *Env) failed(name string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.errs[name] != nil
+}
+
 // Err returns what went wrong in the lookups so far, each variable on a line.
 func (e *Env) Err() error {
 	e.mu.Lock()
@@ -105,7 +111,7 @@ func Load(ctx context.Context, from envconfig.Lookuper, cfg any) error {
 func explain(ctx context.Context, env *Env, cfg any) error {
 	var errs []error
 	for _, l := range leaves(reflect.TypeOf(cfg), "") {
-		if _, failed := env.errs[l.name]; failed {
+		if env.failed(l.name) {
 			continue
 		}
 		one := reflect.New(reflect.StructOf([]reflect.StructField{{Name: "X", Type: l.field.Type, Tag: l.field.Tag}}))

@@ -41,7 +41,10 @@ func leaves(t reflect.Type, prefix string) []leaf {
 		t = t.Elem()
 	}
 	var out []leaf
-	for f := range fields(t) {
+	for f := range t.Fields() {
+		if !f.IsExported() {
+			continue
+		}
 		key, options, _ := strings.Cut(f.Tag.Get("env"), ",")
 		switch key = strings.TrimSpace(key); {
 		case key != "":
@@ -53,14 +56,4 @@ func leaves(t reflect.Type, prefix string) []leaf {
 		}
 	}
 	return out
-}
-
-func fields(t reflect.Type) func(func(reflect.StructField) bool) {
-	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if f := t.Field(i); f.IsExported() && !yield(f) {
-				return
-			}
-		}
-	}
 }

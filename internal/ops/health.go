@@ -1,0 +1,120 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// HTTP is where a program serves its health and whatever else it shows.
+type HTTP struct {
+	Addr string `env:"HTTP_ADDR, default=127.0.0.1:8080" help:"address of /healthz and /readyz; off for none"`
+}
+
+// Listen opens the address; port 0 takes a free one. The listener is nil where the address is off. An address that
+// cannot be had is a *UsageError.
+func (h HTTP) Listen(ctx context.Context) (net.Listener, error) {
+	if h.Addr == "off" {
+		return nil, nil
+	}
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", h.Addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, Usagef("HTTP_ADDR=%s is in use by another program: set HTTP_ADDR to a free address, such as 127.0.0.1:8081, or off", h.Addr)
+	case err != nil:
+		return nil, Usagef("HTTP_ADDR=%q: %w: it takes host:port, or off", h.Addr, err)
+	}
+	return ln, nil
+}
+
+// Routes returns a mux that answers /healthz while the program lives and /readyz with 200 while ready returns nil, else
+// with 503 and the error's text. A nil ready is always ready. Other routes may be added.
+func Routes(ready func() error) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if ready != nil {
+			if err := ready(); err != nil {
+				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+		}
+		_, _ = io.WriteString(w, "ready\n")
+	})
+	return mux
+}
+
+// Serve answers on the listener until ctx ends, then gives running requests 5 seconds; its goroutine is gone when it
+// returns. A nil listener serves nothing, for as long. The end of ctx is not an error.
+func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
+	if ln == nil {
+		<-ctx.Done()
+		return nil
+	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s: %w", ln.Addr(), err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if srv.Shutdown(grace) != nil {
+		_ = srv.Close()
+	}
+	<-served
+	return nil
+}
+
+// healthcheck is the subcommand that every program has: images without a shell ask themselves with it.
+var healthcheck = Command{
+	Name:    "healthcheck",
+	Summary: "ask the program that runs at HTTP_ADDR whether it is ready; exit code 0 or 1",
+	Run: func(ctx context.Context, o Options) error {
+		var h HTTP
+		if err := Load(ctx, o.Env, &h); err != nil {
+			return err
+		}
+		return h.check(ctx)
+	},
+}
+
+func (h HTTP) check(ctx context.Context) error {
+	host, port, err := net.SplitHostPort(h.Addr)
+	if err != nil {
+		return Usagef("HTTP_ADDR=%q: healthcheck takes host:port", h.Addr)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip != nil && ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	if err != nil {
+		return Usagef("HTTP_ADDR=%q: %w", h.Addr, err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("healthcheck: %w", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	if err != nil {
+		return fmt.Errorf("healthcheck: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %s", strings.TrimSpace(string(body)))
+	}
+	return nil
+}
