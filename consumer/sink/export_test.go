@@ -1,0 +1,4 @@
+package sink
+
+// PGName shows the tests how names are cut.
+var PGName = pgName

@@ -1,0 +1,202 @@
+package sink
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/jackc/pgx/v5"
+)
+
+// pgStage is the temporary table that a batch is copied into; it lives as long as the transaction.
+const pgStage = `pg_temp._tilestream_stage`
+
+// merge copies the rows into the stage and merges it into the table.
+func (p *postgres) merge(ctx context.Context, tx pgx.Tx, b Batch, rows []int) (Stats, error) {
+	table := p.table(b.Table.Name)
+	var have map[string]string
+	var look pgx.Batch
+	look.Queue(`LOCK TABLE ` + table + ` IN ROW EXCLUSIVE MODE`) // as the INSERT will: from here on the columns stay
+	look.Queue(pgColumns, table).Query(func(r pgx.Rows) (err error) {
+		have, err = scanColumns(r)
+		return err
+	})
+	if err := tx.SendBatch(ctx, &look).Close(); err != nil {
+		return Stats{}, err
+	}
+
+	var names, stage []string
+	c := copier{rows: rows}
+	for i, f := range b.Rows.Schema().Fields() {
+		name := pgName(f.Name)
+		if have[name] == "" {
+			return Stats{}, fmt.Errorf("table %s has no column %s: the table was not prepared for this schema", table, name)
+		}
+		k, err := pgKind(name, have[name])
+		if err != nil {
+			return Stats{}, err
+		}
+		a, err := fit(f.Name, b.Rows.Column(i), k)
+		if err != nil {
+			return Stats{}, err
+		}
+		c.columns = append(c.columns, pgColumn{f.Name, a, k})
+		names = append(names, p.quote(f.Name))
+		stage = append(stage, p.quote(f.Name)+` `+pgTypes[k])
+	}
+	list := strings.Join(names, ", ")
+	if _, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE _tilestream_stage (`+strings.Join(stage, ", ")+`) ON COMMIT DROP`); err != nil {
+		return Stats{}, err
+	}
+	if _, err := tx.Conn().PgConn().CopyFrom(ctx, &c, `COPY `+pgStage+` (`+list+`) FROM STDIN BINARY`); err != nil {
+		if c.err != nil {
+			return Stats{}, c.err
+		}
+		return Stats{}, rejected(err)
+	}
+
+	stats := Stats{}
+	sql := p.mergeSQL(b, list, slices.Sorted(maps.Keys(have)))
+	if err := tx.QueryRow(ctx, sql).Scan(&stats.Inserted, &stats.Updated); err != nil {
+		return Stats{}, rejected(err)
+	}
+	stats.Unchanged = b.Rows.NumRows() - stats.Inserted - stats.Updated
+	return stats, nil
+}
+
+// mergeSQL inserts the stage's rows and replaces what is older than they are. A replaced row loses the values of columns
+// that the batch lacks, as if it were deleted and inserted. A row that ON CONFLICT has updated carries the transaction
+// that locked it in xmax; in one that it has inserted, xmax is 0.
+func (p *postgres) mergeSQL(b Batch, list string, have []string) string {
+	var set []string
+	for _, name := range have {
+		q := pgx.Identifier{name}.Sanitize()
+		from := "DEFAULT"
+		if slices.ContainsFunc(b.Rows.Schema().Fields(), func(f arrow.Field) bool { return pgName(f.Name) == name }) {
+			from = "EXCLUDED." + q
+		}
+		set = append(set, q+" = "+from)
+	}
+	order := func(of string) string {
+		version := "NULL::timestamptz"
+		if b.Table.Version != "" {
+			version = of + "." + p.quote(b.Table.Version)
+		}
+		return "(COALESCE(" + version + ", '-infinity'), COALESCE(" + of + "." + p.quote(b.Table.Offset) + ", -1))"
+	}
+	return `WITH merged AS (
+		INSERT INTO ` + p.table(b.Table.Name) + ` AS held (` + list + `) SELECT ` + list + ` FROM ` + pgStage + `
+		ON CONFLICT (` + p.quote(b.Table.Key) + `) DO UPDATE SET ` + strings.Join(set, ", ") + `
+		WHERE ` + order("EXCLUDED") + ` > ` + order("held") + `
+		RETURNING xmax = 0 AS inserted)
+	SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged`
+}
+
+type pgColumn struct {
+	name   string
+	values arrow.Array // as fit returns them
+	kind   kind
+}
+
+// copier writes rows in the binary format of COPY (PostgreSQL manual, COPY, "Binary Format") straight from Arrow columns.
+type copier struct {
+	columns []pgColumn
+	rows    []int
+	next    int // index in rows
+	begun   bool
+	ended   bool
+	buf     []byte // written, from at
+	at      int
+	err     error
+}
+
+func (c *copier) Read(to []byte) (int, error) {
+	for len(c.buf)-c.at < len(to) && !c.ended && c.err == nil {
+		c.buf = append(c.buf[:0], c.buf[c.at:]...)
+		c.at = 0
+		c.fill(len(to))
+	}
+	if c.err != nil {
+		return 0, c.err
+	}
+	n := copy(to, c.buf[c.at:])
+	c.at += n
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// fill appends to buf until it holds size bytes or all is written.
+func (c *copier) fill(size int) {
+	if !c.begun {
+		c.buf = append(c.buf, "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
+		c.begun = true
+	}
+	for ; len(c.buf) < size && c.next < len(c.rows); c.next++ {
+		c.buf = binary.BigEndian.AppendUint16(c.buf, uint16(len(c.columns)))
+		for i := range c.columns {
+			if c.buf, c.err = c.columns[i].append(c.buf, c.rows[c.next]); c.err != nil {
+				return
+			}
+		}
+	}
+	if c.next == len(c.rows) {
+		c.buf = binary.BigEndian.AppendUint16(c.buf, math.MaxUint16)
+		c.ended = true
+	}
+}
+
+func (c *pgColumn) append(buf []byte, row int) ([]byte, error) {
+	be := binary.BigEndian
+	if c.values.IsNull(row) {
+		return be.AppendUint32(buf, math.MaxUint32), nil
+	}
+	switch a := c.values.(type) {
+	case *array.String:
+		s := a.Value(row)
+		if c.kind == kindJSON {
+			buf = append(be.AppendUint32(buf, uint32(len(s)+1)), 1) // version of the format of jsonb
+		} else {
+			buf = be.AppendUint32(buf, uint32(len(s)))
+		}
+		return append(buf, s...), nil
+	case *array.Int64:
+		return be.AppendUint64(be.AppendUint32(buf, 8), uint64(a.Value(row))), nil
+	case *array.Int32:
+		return be.AppendUint32(be.AppendUint32(buf, 4), uint32(a.Value(row))), nil
+	case *array.Float64:
+		return be.AppendUint64(be.AppendUint32(buf, 8), math.Float64bits(a.Value(row))), nil
+	case *array.Boolean:
+		var v byte
+		if a.Value(row) {
+			v = 1
+		}
+		return append(be.AppendUint32(buf, 1), v), nil
+	case *array.Timestamp:
+		ms := int64(a.Value(row))
+		if ms < pgFirst || ms >= pgEnd {
+			return buf, &RejectedError{Column: c.name, Err: fmt.Errorf("%w: %d ms since 1970", errTimestamp, ms)}
+		}
+		return be.AppendUint64(be.AppendUint32(buf, 8), uint64((ms-pgEpoch)*1000)), nil
+	}
+	return buf, fmt.Errorf("column %s: no binary form of %s", c.name, c.values.DataType())
+}
+
+// Timestamps of PostgreSQL are microseconds since 2000, from 4713 BC to 294276 AD (PostgreSQL datatype/timestamp.h:
+// MIN_TIMESTAMP, END_TIMESTAMP). Here in milliseconds since 1970.
+const (
+	pgEpoch = 946_684_800_000
+	pgFirst = -210_866_803_200_000
+	pgEnd   = 9_224_318_016_000_000
+)
+
+var errTimestamp = errors.New("the time is outside of what PostgreSQL holds, 4713 BC to 294276 AD")
