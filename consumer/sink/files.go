@@ -132,7 +132,7 @@ func (f *files) Write(ctx context.Context, b Batch) (Stats, error) {
 		return Stats{}, fmt.Errorf("write %s: %w", b.Table.Name, err)
 	}
 	if b.Rows != nil {
-		if err := readable(b.Rows); err != nil {
+		if err := readable(b.Rows, b.Table.Key); err != nil {
 			return Stats{}, err
 		}
 	}
@@ -159,7 +159,6 @@ func (f *files) begin(b Batch) (*write, error) {
 	if b.Rows != nil {
 		c.Rows = b.Rows.NumRows()
 	}
-	mark := commitRange{}
 	seen := map[int32]bool{}
 	for _, r := range b.Ranges {
 		if r.log() != k {
@@ -170,12 +169,10 @@ func (f *files) begin(b Batch) (*write, error) {
 		}
 		seen[r.ID] = true
 		c.Ranges = append(c.Ranges, commitRange{r.ID, r.From, r.To})
-		if r.To > r.From {
-			mark = c.Ranges[len(c.Ranges)-1]
-		}
 	}
-	if c.Rows > 0 && mark.To == 0 { // nothing would tell, after a crash, whether its files are dead
-		return nil, errors.New("the batch has rows, and ranges without offsets")
+	mark := c.Ranges[0]
+	if i := slices.IndexFunc(c.Ranges, func(r commitRange) bool { return r.To > r.From }); i >= 0 {
+		mark = c.Ranges[i] // one that moves: that it has moved settles what a crash leaves
 	}
 	return &write{log: f.log(k), commit: c, staged: pending{attempt: c.Attempt, partition: mark.Partition, from: mark.From}}, nil
 }

@@ -85,7 +85,7 @@ type txlog struct {
 	mu        sync.Mutex
 	head      commit
 	known     bool // head has been read
-	leftovers []pending
+	leftovers []leftover
 }
 
 func (l *txlog) pendingName(p pending) string { return path.Join(pendingDir, l.key.dir(), p.String()) }
@@ -229,7 +229,7 @@ func (l *txlog) sweep(ctx context.Context) error {
 	l.leftovers = l.leftovers[:0]
 	for _, name := range names {
 		if p, ok := parsePending(name); ok {
-			l.leftovers = append(l.leftovers, p)
+			l.leftovers = append(l.leftovers, leftover{p, p.seq})
 		}
 	}
 	return l.settle(ctx)
@@ -239,42 +239,48 @@ func (l *txlog) sweep(ctx context.Context) error {
 // only while the ledger stands at its From, and the ledger never goes back: once it has passed, a write that is not in
 // the log is dead, even if its process still runs. Others stay: they may be a live writer's. The caller holds mu.
 func (l *txlog) settle(ctx context.Context) error {
-	var stay []pending
+	var stay []leftover
 	var errs []error
 	for _, p := range l.leftovers {
-		if l.head.next(p.partition) <= p.from {
+		done, err := l.finish(ctx, &p)
+		if !done {
 			stay = append(stay, p)
-		} else if err := l.finish(ctx, p); err != nil {
-			stay = append(stay, p)
-			errs = append(errs, fmt.Errorf("finish the write of %s: %w", l.disk.path(l.pendingName(p)), err))
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("finish the write of %s: %w", l.disk.path(l.pendingName(p.pending)), err))
 		}
 	}
 	l.leftovers = stay
 	return errors.Join(errs...)
 }
 
-func (l *txlog) finish(ctx context.Context, p pending) error {
-	c, err := l.find(ctx, p)
-	if err != nil {
-		return err
-	}
-	part, err := strconv.Atoi(p.part)
-	if p.part == commitPart || err != nil || part >= len(c.Files) {
-		return l.disk.remove(l.pendingName(p))
-	}
-	return l.disk.move(l.pendingName(p), c.Files[part].Path)
+// leftover is something pending, and the first commit that may be its and has not been looked at.
+type leftover struct {
+	pending
+	look int64
 }
 
-// find returns the commit of the write that p is of, or one without files. It starts at the number that was free when
-// the write began, so it reads few.
-func (l *txlog) find(ctx context.Context, p pending) (commit, error) {
-	for seq := p.seq; seq <= l.head.Seq; seq++ {
+func (l *txlog) finish(ctx context.Context, p *leftover) (done bool, err error) {
+	for ; p.look <= l.head.Seq; p.look++ {
 		if err := ctx.Err(); err != nil {
-			return commit{}, err
+			return false, err
 		}
-		if c, err := l.read(seq); err != nil || c.Attempt == p.attempt {
-			return c, err
+		c, err := l.read(p.look)
+		if err != nil {
+			return false, err
+		}
+		if c.Attempt == p.attempt {
+			if i, err := strconv.Atoi(p.part); err == nil && i < len(c.Files) {
+				err = l.disk.move(l.pendingName(p.pending), c.Files[i].Path)
+				return err == nil, err
+			}
+			err = l.disk.remove(l.pendingName(p.pending)) // the commit object's temporary name
+			return err == nil, err
 		}
 	}
-	return commit{}, nil
+	if l.head.next(p.partition) <= p.from {
+		return false, nil
+	}
+	err = l.disk.remove(l.pendingName(p.pending))
+	return err == nil, err
 }

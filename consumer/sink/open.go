@@ -16,6 +16,7 @@ import (
 // destinations maps the scheme of a warehouse's URL to what opens it. An opener may leave connecting to the first use.
 var destinations = map[string]func(ctx context.Context, u *url.URL, dataset string) (Sink, error){
 	"duckdb":     openDuckDB,
+	"file":       openFiles,
 	"postgres":   openPostgres,
 	"postgresql": openPostgres,
 }

@@ -82,14 +82,15 @@ var (
 )
 
 // readable returns a *RejectedError for a value that would make a file unreadable: a reader gives up on the whole of a
-// file, and with it on the table, for one string that is not UTF-8.
-func readable(rows arrow.RecordBatch) error {
+// file, and with it on the table, for one string that is not UTF-8. So does a row without a key, which nothing could
+// replace.
+func readable(rows arrow.RecordBatch, key string) error {
 	for i, f := range rows.Schema().Fields() {
 		k, err := kindOf(f.Type)
 		if err != nil {
 			return fmt.Errorf("column %s: %w", f.Name, err)
 		}
-		if err := readableColumn(rows.Column(i), k, f.Nullable); err != nil {
+		if err := readableColumn(rows.Column(i), k, f.Nullable && f.Name != key); err != nil {
 			return &RejectedError{Column: f.Name, Err: err}
 		}
 	}

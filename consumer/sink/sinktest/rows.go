@@ -179,3 +179,11 @@ func writeCanonical(b *strings.Builder, v any) {
 		fmt.Fprintf(b, "%#v", v)
 	}
 }
+
+// millis is a version as a number; a null one comes before all.
+func millis(v any) int64 {
+	if v == nil {
+		return math.MinInt64
+	}
+	return v.(time.Time).UnixMilli()
+}

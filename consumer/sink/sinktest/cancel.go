@@ -1,0 +1,43 @@
+package sinktest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"tilestream/consumer/sink"
+)
+
+// cancelled cancels writes after less and less time, so that some end before they begin, some in the middle and some
+// after the commit. The ledger and the rows must tell the same story, and the warehouse must go on working.
+func cancelled(s *suite) {
+	to, t := s.things()
+	var next int64
+	var rows []Row
+	took := 40 * time.Millisecond
+	for round := range 12 {
+		fresh := make([]Row, 3000)
+		for i := range fresh {
+			fresh[i] = thing(fmt.Sprint(round, "/", i), "text", 1, next+int64(i))
+		}
+		b := s.batch(t, fresh, Span(0, next, next+int64(len(fresh))))
+		ctx, cancel := context.WithTimeout(s.Context(), took)
+		_, err := to.Write(ctx, b)
+		cancel()
+		var now map[sink.Partition]int64
+		if now, err = to.Next(s.Context(), []sink.Partition{Part(0)}); err != nil {
+			s.Fatalf("Next after a cancelled write: %v", err)
+		}
+		switch now[Part(0)] {
+		case b.Ranges[0].To:
+			next = b.Ranges[0].To
+			rows = append(rows, fresh...)
+		case b.Ranges[0].From:
+		default:
+			s.Fatalf("the ledger is at %d after a write of %v", now[Part(0)], b.Ranges)
+		}
+		took = took * 3 / 4
+	}
+	s.wantRows(t, rows...)
+	s.write(to, s.batch(t, []Row{thing("last", "text", 1, next)}, Span(0, next, next+1)), sink.Stats{Inserted: 1})
+}
