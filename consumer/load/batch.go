@@ -1,0 +1,170 @@
+package load
+
+import (
+	"slices"
+	"time"
+)
+
+// limits say when a batch closes: at so many rows, so many bytes, or so long after its first record.
+type limits struct {
+	rows  int
+	bytes int64
+	age   time.Duration
+}
+
+// maxClosed is how many closed batches of a table may wait for its writer; then fetching of the table pauses.
+const maxClosed = 2
+
+// rowOverhead is what a record costs beside its key and value: its row, and its share of slices that have grown.
+const rowOverhead = 128
+
+// noSchema stands for the writer schema of what has none: tombstones and markers.
+const noSchema = -1
+
+// row is one record, copied out of the fetch it came in: a record of a quiet table must not keep a whole fetch alive.
+type row struct {
+	offset  int64
+	time    int64 // record timestamp, ms
+	project string
+	key     []byte
+	value   []byte // nil: a tombstone
+}
+
+func (r row) size() int64 { return int64(len(r.key) + len(r.value)) }
+
+// part is what a batch holds of one partition. Records are kept by partition, so that a partition that is lost or has to
+// go back leaves the others of the batch untouched.
+type part struct {
+	*partition
+	to    int64 // position after the last record or marker
+	rows  []row
+	bytes int64
+}
+
+// batch is what one Write will apply: records of one table and one writer schema, from any of its partitions.
+type batch struct {
+	schema int // writer schema id; noSchema while there are only tombstones and markers
+	parts  []*part
+	rows   int
+	bytes  int64 // of keys and values
+	opened time.Time
+}
+
+// cost is what the batch counts for in the memory budget.
+func (b *batch) cost() int64 { return b.bytes + int64(b.rows)*rowOverhead }
+
+// admits tells whether a record of the schema may join: a batch has one writer schema. What has none joins
+// any batch.
+func (b *batch) admits(schema int) bool {
+	return b.schema == noSchema || schema == noSchema || schema == b.schema
+}
+
+func (b *batch) full(l limits) bool { return b.rows >= l.rows || b.bytes >= l.bytes }
+
+func (b *batch) part(p *partition) *part {
+	for _, s := range b.parts {
+		if s.partition == p {
+			return s
+		}
+	}
+	s := &part{partition: p}
+	b.parts = append(b.parts, s)
+	return s
+}
+
+// drop takes parts out and returns the memory they held.
+func (b *batch) drop(gone func(*part) bool) (freed int64) {
+	before := b.cost()
+	b.parts = slices.DeleteFunc(b.parts, func(s *part) bool {
+		if !gone(s) {
+			return false
+		}
+		b.rows -= len(s.rows)
+		b.bytes -= s.bytes
+		return true
+	})
+	return before - b.cost()
+}
+
+// batches are those of one table: one open, and the closed ones that wait for the writer, oldest first.
+type batches struct {
+	limits
+	open   *batch
+	closed []*batch
+}
+
+// add puts a record into the open batch, and closes it where it is full.
+func (bs *batches) add(p *partition, schema int, r row, now time.Time) {
+	b := bs.opened(schema, now)
+	if schema != noSchema {
+		b.schema = schema
+	}
+	s := b.part(p)
+	s.rows = append(s.rows, r)
+	s.to = r.offset + 1
+	s.bytes += r.size()
+	b.rows++
+	b.bytes += r.size()
+	if b.full(bs.limits) {
+		bs.close()
+	}
+}
+
+// skip moves the partition to the position after a transaction marker. It opens a batch where none is open, so that the
+// ledger gets past markers at the end of a partition.
+func (bs *batches) skip(p *partition, to int64, now time.Time) {
+	bs.opened(noSchema, now).part(p).to = to
+}
+
+func (bs *batches) opened(schema int, now time.Time) *batch {
+	if bs.open != nil && !bs.open.admits(schema) {
+		bs.close()
+	}
+	if bs.open == nil {
+		bs.open = &batch{schema: noSchema, opened: now}
+	}
+	return bs.open
+}
+
+func (bs *batches) close() {
+	bs.closed = append(bs.closed, bs.open)
+	bs.open = nil
+}
+
+// take returns the batch to write now: the oldest closed one, or the open one if it is old enough or is wanted early.
+// Without one it returns how long to wait for the open one; 0 where there is none.
+//
+// Age is looked at when the writer is free, so that a slow warehouse makes batches larger, not more.
+func (bs *batches) take(now time.Time, early bool) (*batch, time.Duration) {
+	if len(bs.closed) > 0 {
+		b := bs.closed[0]
+		bs.closed = slices.Delete(bs.closed, 0, 1)
+		return b, 0
+	}
+	if bs.open == nil {
+		return nil, 0
+	}
+	if left := bs.age - now.Sub(bs.open.opened); left > 0 && !early {
+		return nil, left
+	}
+	b := bs.open
+	bs.open = nil
+	return b, 0
+}
+
+// crowded tells that the writer is behind: no more should be fetched for the table.
+func (bs *batches) crowded() bool { return len(bs.closed) >= maxClosed }
+
+// drop takes parts out of every batch and returns the memory they held.
+func (bs *batches) drop(gone func(*part) bool) (freed int64) {
+	for _, b := range bs.closed {
+		freed += b.drop(gone)
+	}
+	bs.closed = slices.DeleteFunc(bs.closed, func(b *batch) bool { return len(b.parts) == 0 })
+	if bs.open != nil {
+		if freed += bs.open.drop(gone); len(bs.open.parts) == 0 {
+			bs.open = nil
+		}
+	}
+	return freed
+}

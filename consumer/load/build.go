@@ -1,0 +1,102 @@
+package load
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tilestream/consumer/sink"
+)
+
+// rows is a batch as the sink takes it.
+type rows struct {
+	sink.Batch
+	layout *layout // nil: nothing but markers
+	parts  int     // of the batch that it was built from: parts only ever leave
+	held   int64   // in the memory budget
+}
+
+func (r *rows) of(b *batch) bool { return r != nil && r.parts == len(b.parts) }
+
+func (r *rows) release(m *budget) {
+	if r == nil || r.Rows == nil {
+		return
+	}
+	r.Rows.Release()
+	r.Rows = nil
+	m.correct(-r.held)
+}
+
+// build decodes a batch under a load id of its own. From is what the ledger says now: the table's batches are written in
+// order, so that it is the To of the one before.
+func (w *writer) build(ctx context.Context, b *batch) (*rows, error) {
+	id, err := uuid.NewV7() // sorts by time
+	if err != nil {
+		return nil, err
+	}
+	r := &rows{parts: len(b.parts)}
+	r.ID = id.String()
+	r.Table = sink.Table{Name: w.t.name, Key: keyColumn, Offset: offsetColumn}
+	w.mu.Lock()
+	for _, p := range b.parts {
+		r.Ranges = append(r.Ranges, sink.Range{Partition: p.Partition, From: p.ledger, To: p.to})
+		r.Bytes += p.bytes
+	}
+	w.mu.Unlock()
+	if b.rows == 0 {
+		return r, nil
+	}
+	if r.layout, err = w.layoutOf(ctx, b); err != nil {
+		return nil, err
+	}
+	r.Table = r.layout.table
+	r.held = r.layout.arrowSize(b)
+	if !w.memory.reserve(ctx, r.held) {
+		return nil, ctx.Err()
+	}
+	if r.Rows, err = r.layout.rows(ctx, b, loadOf{r.ID, time.Now()}); err != nil {
+		w.memory.correct(-r.held)
+		return nil, err
+	}
+	size := sizeOf(r.Rows)
+	w.memory.correct(size - r.held)
+	r.held = size
+	return r, nil
+}
+
+// layoutOf compiles the batch's writer schema, once.
+func (w *writer) layoutOf(ctx context.Context, b *batch) (*layout, error) {
+	if b.schema == noSchema {
+		if w.last == nil {
+			return newLayout(w.t.name, nil), nil
+		}
+		return w.last, nil
+	}
+	if l := w.layouts[b.schema]; l != nil {
+		w.last = l
+		return l, nil
+	}
+	decoder, err := w.codec.Decoder(ctx, b.schema)
+	if err != nil {
+		if aboutSchema(err) {
+			err = b.first(err)
+		}
+		return nil, err
+	}
+	w.layouts[b.schema] = newLayout(w.t.name, decoder)
+	w.last = w.layouts[b.schema]
+	return w.last, nil
+}
+
+// first is the *RecordError of the batch's first record with a schema.
+func (b *batch) first(err error) error {
+	for _, p := range b.parts {
+		for _, r := range p.rows {
+			if r.value != nil {
+				return &RecordError{p.Topic, p.ID, r.offset, b.schema, err}
+			}
+		}
+	}
+	return err
+}

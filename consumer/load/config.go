@@ -1,0 +1,51 @@
+package load
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"tilestream/internal/broker"
+	"tilestream/internal/ops"
+)
+
+// Config says when batches close and how much memory they may take together.
+type Config struct {
+	Group       string        `env:"KAFKA_GROUP" help:"consumer group, and the name of its ledger; unset: PREFIX-consumer"`
+	BatchRows   int           `env:"BATCH_ROWS, default=50000" help:"a batch closes at so many rows"`
+	BatchBytes  ops.Bytes     `env:"BATCH_BYTES, default=32MiB" help:"a batch closes at so many bytes, as Kafka holds the records"`
+	BatchAge    time.Duration `env:"BATCH_AGE, default=2s" help:"a batch closes so long after its first record"`
+	MemoryLimit ops.Bytes     `env:"MEMORY_LIMIT, default=256MiB" help:"records in memory, in all tables together; past it, fetching pauses"`
+
+	// Until, once closed, makes Run load everything up to the ends of the partitions as they stand at that moment, and
+	// return. Nil: Run goes on until its context ends.
+	Until <-chan struct{}
+
+	client []kgo.Opt // tests make the group faster
+}
+
+// The shares of MEMORY_LIMIT. What is accounted never exceeds the limit by more than one poll.
+const (
+	recordShare = 2  // fetching pauses while raw records hold 1/2 of the limit; Arrow rows have the rest
+	fetchShare  = 16 // one fetch asks a broker for 1/16 of the limit
+	fetches     = 4  // so many fetches are under way or wait to be polled: together 1/4 of the limit
+	batchShare  = 4  // the largest BATCH_BYTES: a batch and the Arrow rows of it must fit beside the others
+)
+
+func (c Config) check(kafka broker.Config) (Config, error) {
+	if c.Group == "" {
+		c.Group = kafka.Prefix + "-consumer"
+	}
+	switch {
+	case c.BatchRows < 1:
+		return c, ops.Usagef("BATCH_ROWS=%d: it takes a number of rows from 1", c.BatchRows)
+	case c.BatchBytes < 1:
+		return c, ops.Usagef("BATCH_BYTES=%s: it takes a size such as 32MiB", c.BatchBytes)
+	case c.BatchAge <= 0:
+		return c, ops.Usagef("BATCH_AGE=%s: it takes a duration such as 2s", c.BatchAge)
+	case c.BatchBytes > c.MemoryLimit/batchShare:
+		return c, ops.Usagef("BATCH_BYTES=%s is more than a quarter of MEMORY_LIMIT=%s: lower the first or raise the second",
+			c.BatchBytes, c.MemoryLimit)
+	}
+	return c, nil
+}

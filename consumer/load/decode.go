@@ -1,0 +1,139 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/arrow/util"
+
+	"tilestream/consumer/sink"
+	"tilestream/schemas"
+)
+
+// Columns that the sink's Table names.
+const (
+	keyColumn     = "_id"
+	versionColumn = "updated_at" // resources without it are ordered by offset alone
+	offsetColumn  = "_kafka_offset"
+)
+
+var milli = &arrow.TimestampType{Unit: arrow.Millisecond, TimeZone: "UTC"}
+
+// systemColumns follow the data columns of every table, in the order in which system.append fills them.
+var systemColumns = []arrow.Field{
+	{Name: "_project_id", Type: arrow.BinaryTypes.String, Nullable: true},
+	{Name: "_extracted_at", Type: milli, Nullable: true},
+	{Name: "_loaded_at", Type: milli, Nullable: true},
+	{Name: "_load_id", Type: arrow.BinaryTypes.String, Nullable: true},
+	{Name: "_kafka_partition", Type: arrow.PrimitiveTypes.Int32, Nullable: true},
+	{Name: offsetColumn, Type: arrow.PrimitiveTypes.Int64, Nullable: true},
+	{Name: "_schema_id", Type: arrow.PrimitiveTypes.Int32, Nullable: true},
+	{Name: "_deleted_at", Type: milli, Nullable: true},
+}
+
+// layout is how records of one writer schema become rows of a table.
+type layout struct {
+	decoder *schemas.Decoder // nil where no schema is known: only tombstones fit
+	table   sink.Table
+	data    int // columns before the system columns
+}
+
+func newLayout(table string, decoder *schemas.Decoder) *layout {
+	fields := []arrow.Field{{Name: keyColumn, Type: arrow.BinaryTypes.String, Nullable: true}}
+	if decoder != nil {
+		fields = slices.Clone(decoder.Schema().Fields())
+	}
+	l := &layout{decoder: decoder, data: len(fields)}
+	l.table = sink.Table{Name: table, Schema: arrow.NewSchema(append(fields, systemColumns...), nil), Key: keyColumn, Offset: offsetColumn}
+	if i := l.table.Schema.FieldIndices(versionColumn); len(i) == 1 && l.table.Schema.Field(i[0]).Type.ID() == arrow.TIMESTAMP {
+		l.table.Version = versionColumn
+	}
+	return l
+}
+
+// loadOf is what the rows of one load have in common.
+type loadOf struct {
+	id string
+	at time.Time
+}
+
+// rows decodes a batch. The caller releases the result. *RecordError: a record does not fit its schema.
+func (l *layout) rows(ctx context.Context, b *batch, load loadOf) (arrow.RecordBatch, error) {
+	rows := array.NewRecordBuilder(memory.DefaultAllocator, l.table.Schema)
+	defer rows.Release()
+	rows.Reserve(b.rows)
+	for _, p := range b.parts {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		for _, r := range p.rows {
+			if err := l.row(rows, p, r, load); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return rows.NewRecordBatch(), nil
+}
+
+func (l *layout) row(rows *array.RecordBuilder, p *part, r row, load loadOf) error {
+	schema, body, err := noSchema, []byte(nil), error(nil)
+	if r.value == nil {
+		l.tombstone(rows, r)
+	} else if schema, body, err = schemas.SplitFrame(r.value); err != nil {
+		return &RecordError{p.Topic, p.ID, r.offset, noSchema, err}
+	} else if err = l.decoder.Append(rows, body); err != nil {
+		return &RecordError{p.Topic, p.ID, r.offset, schema, fmt.Errorf("decode: %w", err)}
+	}
+	system := rows.Fields()[l.data:]
+	text(system[0], r.project)
+	system[1].(*array.TimestampBuilder).Append(arrow.Timestamp(r.time))
+	system[2].(*array.TimestampBuilder).Append(arrow.Timestamp(load.at.UnixMilli()))
+	text(system[3], load.id)
+	system[4].(*array.Int32Builder).Append(p.ID)
+	system[5].(*array.Int64Builder).Append(r.offset)
+	if r.value == nil {
+		system[6].AppendNull()
+		system[7].(*array.TimestampBuilder).Append(arrow.Timestamp(r.time))
+	} else {
+		system[6].(*array.Int32Builder).Append(int32(schema))
+		system[7].AppendNull()
+	}
+	return nil
+}
+
+// tombstone fills the data columns of a deletion: the key, and as its version the time at which the deletion was seen, so
+// that it is newer than the row it deletes. Everything else is null.
+func (l *layout) tombstone(rows *array.RecordBuilder, r row) {
+	for i := range l.data {
+		switch l.table.Schema.Field(i).Name {
+		case keyColumn:
+			text(rows.Field(i), string(r.key))
+		case l.table.Version:
+			rows.Field(i).(*array.TimestampBuilder).Append(arrow.Timestamp(r.time))
+		default:
+			rows.Field(i).AppendNull()
+		}
+	}
+}
+
+// text appends a string; "" is null.
+func text(b array.Builder, s string) {
+	if s == "" {
+		b.AppendNull()
+		return
+	}
+	b.(*array.StringBuilder).Append(s)
+}
+
+// arrowSize estimates what the rows of a batch take, before they are built; sizeOf measures it after. Strings are as long as in
+// Avro, while short numbers and nulls grow to the width of their column.
+func (l *layout) arrowSize(b *batch) int64 {
+	return b.bytes + int64(b.rows)*int64(l.table.Schema.NumFields())*8
+}
+
+func sizeOf(rows arrow.RecordBatch) int64 { return util.TotalRecordSize(rows) }

@@ -1,0 +1,96 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"tilestream/consumer/sink"
+	"tilestream/internal/ops"
+	"tilestream/schemas"
+)
+
+// RecordError reports a record that cannot become a row. The ledger stands before it, so that nothing is skipped.
+type RecordError struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Schema    int // writer schema id; noSchema where the record does not tell
+	Err       error
+}
+
+func (e *RecordError) Error() string {
+	schema := ""
+	if e.Schema != noSchema {
+		schema = fmt.Sprintf(" (schema id %d)", e.Schema)
+	}
+	return fmt.Sprintf("record %s[%d] offset %d%s: %v. Loading stops before it and nothing is skipped. Check that "+
+		"SCHEMA_REGISTRY_URL is the registry its producer uses, and that nothing but Tilestream writes to the topic",
+		e.Topic, e.Partition, e.Offset, schema, e.Err)
+}
+
+func (e *RecordError) Unwrap() error { return e.Err }
+
+// LedgerError reports that the ledger and the partition do not fit each other: going on would skip records.
+type LedgerError struct {
+	sink.Partition
+	Next       int64 // what the ledger says
+	Start, End int64 // what the partition holds
+}
+
+func (e *LedgerError) Error() string {
+	what := fmt.Sprintf("ends at offset %d: the topic was deleted and created again, or has lost records", e.End)
+	if e.Next < e.Start {
+		what = fmt.Sprintf("starts at offset %d: retention has deleted records that were never loaded", e.Start)
+	}
+	return fmt.Sprintf("the warehouse's ledger of group %s wants offset %d of %s[%d] next, but the partition %s. Nothing was "+
+		"loaded from it. If that is to be accepted, set KAFKA_GROUP to a new name: it loads from the beginning of what is there, "+
+		"and rows that are in the warehouse already stay as they are", e.Group, e.Next, e.Topic, e.ID, what)
+}
+
+// final tells errors that trying again does not cure.
+func final(err error) bool {
+	var (
+		record   *RecordError
+		ledger   *LedgerError
+		rejected *sink.RejectedError
+		usage    *ops.UsageError
+	)
+	return errors.As(err, &record) || errors.As(err, &ledger) || errors.As(err, &rejected) || errors.As(err, &usage) || denied(err)
+}
+
+// denied tells errors of Kafka that only somebody with the right to give rights can cure.
+func denied(err error) bool {
+	for _, d := range []error{kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed} {
+		if errors.Is(err, d) {
+			return true
+		}
+	}
+	return false
+}
+
+// aboutSchema tells errors of the schema itself; any other failure to make a decoder is one of reaching the registry.
+func aboutSchema(err error) bool {
+	return errors.Is(err, schemas.ErrUnknownSchema) || errors.Is(err, schemas.ErrUnsupportedSchema)
+}
+
+// fetchError decides about an error that came instead of records: nil where the client goes on by itself.
+func fetchError(topic string, partition int32, err error) error {
+	var (
+		loss    *kgo.ErrDataLoss
+		session *kgo.ErrGroupSession
+		code    *kerr.Error
+	)
+	switch {
+	case denied(err):
+		return fmt.Errorf("read %s: %w: give this user Read on the topic and on the group", topic, err)
+	case errors.As(err, &loss):
+		return fmt.Errorf("%s[%d]: the brokers have lost records (unclean leader election): they had been read up to offset %d, and the "+
+			"partition now goes on from %d. Restart to compare with the ledger: %w", topic, partition, loss.ConsumedTo, loss.ResetTo, err)
+	case errors.As(err, &session), topic == "", errors.As(err, &code) && code.Retriable:
+		return nil
+	}
+	return fmt.Errorf("read %s[%d]: %w", topic, partition, err)
+}

@@ -1,0 +1,43 @@
+package load
+
+import (
+	"time"
+
+	"tilestream/consumer/sink"
+)
+
+// Events tells of the work while Run is at it. Callbacks may be nil; they are called from several goroutines, and hold
+// up the table that they tell of.
+type Events struct {
+	// Assigned has the partitions that this consumer begins to load, and what they hold that is not loaded yet.
+	Assigned func(map[sink.Partition]Backlog)
+	// Loaded tells of a batch that the warehouse holds.
+	Loaded func(Loaded)
+}
+
+// Backlog is a partition's ledger and the end of what can be read from it.
+type Backlog struct{ Next, End int64 }
+
+// Loaded is one batch that the warehouse holds.
+type Loaded struct {
+	ID     string // load id
+	Table  string
+	Ranges []sink.Range
+	Rows   int64
+	Bytes  int64      // of the records, as Kafka holds them
+	Stats  sink.Stats // zero where Write's answer was lost and the ledger told that the rows are in
+	Behind int64      // offsets of the table's partitions here that are known and not loaded yet
+	Took   time.Duration
+}
+
+func (e Events) assigned(at map[sink.Partition]Backlog) {
+	if e.Assigned != nil {
+		e.Assigned(at)
+	}
+}
+
+func (e Events) loaded(l Loaded) {
+	if e.Loaded != nil {
+		e.Loaded(l)
+	}
+}

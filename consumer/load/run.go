@@ -1,0 +1,192 @@
+// Package load takes records out of Kafka and hands them to a warehouse: framed Avro records of the resources' topics come
+// in, closed batches of Arrow rows go out to a sink.Sink. Every record lands once, since a sink moves its ledger of offsets
+// together with the rows, and loading always starts where the ledger says.
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"tilestream/consumer/sink"
+	"tilestream/internal/broker"
+	"tilestream/schemas"
+)
+
+const (
+	// sessionTimeout is shorter than the client's 45 s: what a killed consumer had is taken over sooner, and a member
+	// that was only slow loses nothing but its buffers.
+	sessionTimeout   = 15 * time.Second
+	rebalanceTimeout = 30 * time.Second // callbacks do no I/O
+	leaveTimeout     = 5 * time.Second
+	minFetch         = 64 << 10
+	maxFetch         = 32 << 20
+)
+
+// loader is one Run. Data moves one way: poll puts records into the tables' batches; each table's writer takes them out,
+// decodes and writes them.
+type loader struct {
+	cfg      Config
+	log      *slog.Logger
+	to       sink.Sink
+	ev       Events
+	codec    *schemas.Codec
+	kafka    *kgo.Client
+	admin    *kadm.Client // on connections of its own, which no fetch holds up
+	cluster  string       // Kafka's id of itself
+	memory   *budget
+	tables   map[string]*table // by topic
+	projects map[string]string // of the poll loop
+	fail     context.CancelCauseFunc
+
+	mu      sync.Mutex // guards what follows, and the batches of tables
+	parts   map[sink.Partition]*partition
+	targets map[sink.Partition]int64 // where Run may end; nil until Config.Until is closed
+	wake    context.CancelFunc       // ends the poll that waits
+}
+
+// Run loads the topics of all schemas.Resources as a member of the consumer group until ctx ends, or until Config.Until
+// says so, and returns nil then. A warehouse, registry or broker that is away is waited for; with Config.Until half a minute
+// at most. Errors: *ops.UsageError for settings; *RecordError, *LedgerError and *sink.RejectedError, which need somebody to
+// look; Kafka's denials. Whatever the error, nothing is skipped and nothing is lost.
+func Run(ctx context.Context, cfg Config, kafka broker.Config, to sink.Sink, ev Events) error {
+	l, err := newLoader(cfg, kafka, to, ev)
+	if err != nil {
+		return err
+	}
+	outer := ctx
+	ctx, l.fail = context.WithCancelCause(ctx)
+	defer l.fail(nil)
+	defer l.leave()
+	if err := l.connect(ctx, kafka); err != nil {
+		if outer.Err() != nil {
+			return nil
+		}
+		return err
+	}
+
+	var work sync.WaitGroup
+	start := func(f func(context.Context) error) {
+		work.Go(func() {
+			if err := f(ctx); err != nil {
+				l.fail(err)
+			}
+		})
+	}
+	start(l.poll)
+	for _, t := range l.tables {
+		start(l.newWriter(t).run)
+	}
+	if cfg.Until != nil {
+		start(l.drain)
+	}
+	work.Wait()
+
+	if err := context.Cause(ctx); outer.Err() == nil && !errors.Is(err, errDrained) {
+		return err
+	}
+	return nil
+}
+
+func newLoader(cfg Config, kafka broker.Config, to sink.Sink, ev Events) (*loader, error) {
+	cfg, err := cfg.check(kafka)
+	if err != nil {
+		return nil, err
+	}
+	registry, err := kafka.NewRegistry()
+	if err != nil {
+		return nil, err
+	}
+	l := &loader{
+		cfg: cfg, log: slog.Default().With("group", cfg.Group), to: to, ev: ev,
+		codec:    schemas.NewCodec(registry, kafka.Prefix),
+		memory:   newBudget(int64(cfg.MemoryLimit)),
+		tables:   map[string]*table{},
+		projects: map[string]string{},
+		parts:    map[sink.Partition]*partition{},
+		wake:     func() {},
+	}
+	rules := limits{rows: cfg.BatchRows, bytes: int64(cfg.BatchBytes), age: cfg.BatchAge}
+	for _, r := range schemas.Resources {
+		topic := r.Topic(kafka.Prefix)
+		l.tables[topic] = &table{name: r.Name, topic: topic, batches: batches{limits: rules}, ready: make(chan struct{}, 1)}
+	}
+	return l, nil
+}
+
+// connect makes the Kafka clients. The one that consumes joins the group at once and may call assign before connect has
+// returned, which is why the admin client is there first, and is another one.
+func (l *loader) connect(ctx context.Context, kafka broker.Config) error {
+	client, err := kafka.NewClient()
+	if err != nil {
+		return err
+	}
+	l.admin = kadm.NewClient(client)
+	about, err := l.admin.BrokerMetadata(ctx)
+	if err != nil {
+		return broker.Explain(fmt.Errorf("reach Kafka at %s: %w", strings.Join(kafka.Brokers, ","), err))
+	}
+	l.cluster = about.Cluster
+	var topics []string
+	for topic := range l.tables {
+		topics = append(topics, topic)
+	}
+	fetch := int32(min(max(l.memory.limit/fetchShare, minFetch), maxFetch))
+	l.kafka, err = kafka.NewClient(append([]kgo.Opt{
+		kgo.ConsumerGroup(l.cfg.Group),
+		kgo.ConsumeTopics(topics...),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.SessionTimeout(sessionTimeout),
+		kgo.RebalanceTimeout(rebalanceTimeout),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.DisableAutoCommit(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),                    // positions move past transaction markers
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // an offset that is gone is an error, never skipped
+		kgo.AdjustFetchOffsetsFn(l.assign),
+		kgo.OnPartitionsRevoked(l.revoked),
+		kgo.OnPartitionsLost(l.revoked),
+		kgo.FetchMaxBytes(fetch),
+		kgo.FetchMaxPartitionBytes(min(fetch, 4<<20)),
+		kgo.MaxConcurrentFetches(fetches),
+		kgo.FetchMaxWait(500 * time.Millisecond),
+	}, l.cfg.client...)...)
+	return err
+}
+
+// leave commits for lag tools a last time, leaves the group and closes the client; it is patient for leaveTimeout.
+func (l *loader) leave() {
+	if l.admin != nil {
+		defer l.admin.Close()
+	}
+	if l.kafka == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if offsets := l.uncommitted(); len(offsets) > 0 {
+		l.kafka.CommitOffsetsSync(ctx, offsets, nil)
+	}
+	l.kafka.AllowRebalance()
+	if err := l.kafka.LeaveGroupContext(ctx); err != nil {
+		l.log.Debug("leave the group", "error", err)
+	}
+	l.kafka.Close()
+}
+
+// wakeWriters lets writers look again for something to take.
+func (l *loader) wakeWriters() {
+	for _, t := range l.tables {
+		select {
+		case t.ready <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,244 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tilestream/consumer/sink"
+)
+
+// writeGrace is how long a write that is under way may go on once Run has to stop. What is cut off then is settled by the
+// ledger at the next start.
+const writeGrace = 10 * time.Second
+
+// table is a topic, its batches, and the one writer that writes them in order. Batches are guarded by loader.mu.
+type table struct {
+	name, topic string
+	batches
+	paused bool          // fetching
+	ready  chan struct{} // of size 1: there may be something to take
+}
+
+// writer writes the batches of one table, one at a time.
+type writer struct {
+	*loader
+	t        *table
+	layouts  map[int]*layout // by writer schema id
+	last     *layout         // for tombstones, which have no schema
+	prepared *layout         // the table fits it
+}
+
+func (l *loader) newWriter(t *table) *writer {
+	return &writer{loader: l, t: t, layouts: map[int]*layout{}}
+}
+
+// run writes batches until ctx ends.
+func (w *writer) run(ctx context.Context) error {
+	for {
+		b := w.await(ctx)
+		if b == nil {
+			return nil
+		}
+		if err := w.write(ctx, b); err != nil {
+			return err
+		}
+	}
+}
+
+// await returns the next batch to write; nil when ctx has ended.
+func (w *writer) await(ctx context.Context) *batch {
+	for ctx.Err() == nil {
+		w.mu.Lock()
+		b, left := w.t.take(time.Now(), w.early())
+		w.flow(w.t)
+		w.mu.Unlock()
+		if b != nil {
+			return b
+		}
+		var age <-chan time.Time
+		if left > 0 {
+			age = time.After(left)
+		}
+		select {
+		case <-w.t.ready:
+		case <-age:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// early tells that the open batch should not wait for its age: memory is short, or it holds all that is to be loaded
+// before Run ends. The caller holds mu.
+func (w *writer) early() bool { return w.memory.full() || w.reached(w.t) }
+
+// write gets a batch into the warehouse, whatever it takes: on an error the ledger tells, part by part, what is in, what is
+// to be tried again and what another consumer has moved. Errors: those that trying again does not cure.
+func (w *writer) write(ctx context.Context, b *batch) error {
+	started := time.Now()
+	var rows *rows
+	asked := true // the ledger has been asked since the last failed write
+	defer func() {
+		rows.release(w.memory)
+		w.memory.hold(-b.cost())
+	}()
+	err := w.retry(ctx, "load "+w.t.topic, func() (err error) {
+		w.leave(b, func(p *part) bool { return p.lost })
+		if !asked {
+			if err = w.settle(ctx, b, started); err != nil {
+				return err
+			}
+			asked = true
+		}
+		if len(b.parts) == 0 {
+			return nil
+		}
+		if !rows.of(b) {
+			rows.release(w.memory)
+			if rows, err = w.build(ctx, b); err != nil {
+				return err
+			}
+		}
+		stats, err := w.apply(ctx, rows)
+		if err == nil {
+			w.done(b.parts, rows.ID, stats, started)
+			return nil
+		}
+		asked = false
+		var rejected *sink.RejectedError
+		if errors.As(err, &rejected) {
+			return fmt.Errorf("%s: %w: nothing of the batch was loaded, and nothing is skipped: the ledger stands before it", describe(rows.Ranges), err)
+		}
+		if !errors.Is(err, sink.ErrFenced) {
+			return err
+		}
+		if err = w.settle(ctx, b, started); err != nil {
+			return err
+		}
+		asked = true
+		if len(b.parts) > 0 {
+			return errMoved
+		}
+		return nil
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// errMoved reports that some of a batch's partitions were moved by another consumer: the others are to be written.
+var errMoved = errors.New("another consumer has moved a part of the batch")
+
+// leave takes parts out of a batch that is with the writer.
+func (w *writer) leave(b *batch, gone func(*part) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.memory.hold(-b.drop(gone))
+}
+
+// settle asks the ledger what has become of a batch whose write failed. Parts that are in are done, parts that stand where
+// they stood stay in the batch, parts that stand elsewhere are taken up there.
+func (w *writer) settle(ctx context.Context, b *batch, started time.Time) error {
+	var keys []sink.Partition
+	for _, p := range b.parts {
+		keys = append(keys, p.Partition)
+	}
+	next, err := w.to.Next(ctx, keys)
+	if err != nil {
+		return fmt.Errorf("ask the ledger: %w", err)
+	}
+	var in, elsewhere []*part
+	w.mu.Lock()
+	for _, p := range b.parts {
+		switch n := next[p.Partition]; {
+		case n == p.to:
+			in = append(in, p)
+		case n != p.ledger:
+			elsewhere = append(elsewhere, p)
+		}
+	}
+	w.mu.Unlock()
+	if len(in) > 0 {
+		w.done(in, "", sink.Stats{}, started)
+	}
+	for _, p := range elsewhere {
+		if err := w.rewind(ctx, p.partition); err != nil {
+			return err
+		}
+	}
+	w.leave(b, func(p *part) bool { return next[p.Partition] == p.to || contains(elsewhere, p) })
+	return nil
+}
+
+func contains(ps []*part, p *part) bool {
+	for _, q := range ps {
+		if p == q {
+			return true
+		}
+	}
+	return false
+}
+
+// done moves our view of the ledger past parts that are in.
+func (w *writer) done(parts []*part, id string, stats sink.Stats, started time.Time) {
+	e := Loaded{ID: id, Table: w.t.name, Stats: stats, Took: time.Since(started)}
+	w.mu.Lock()
+	for _, p := range parts {
+		e.Ranges = append(e.Ranges, sink.Range{Partition: p.Partition, From: p.ledger, To: p.to})
+		e.Rows += int64(len(p.rows))
+		e.Bytes += p.bytes
+		p.ledger = p.to
+	}
+	for _, p := range w.parts {
+		if p.table == w.t {
+			e.Behind += max(0, p.end-p.ledger)
+		}
+	}
+	w.mu.Unlock()
+	w.ev.loaded(e)
+}
+
+// apply prepares the table where it has not been prepared for the layout, and writes. It does not begin once ctx has
+// ended, and is given writeGrace where it has begun.
+func (w *writer) apply(ctx context.Context, r *rows) (sink.Stats, error) {
+	if err := ctx.Err(); err != nil {
+		return sink.Stats{}, err
+	}
+	ctx, cancel := outlive(ctx, writeGrace)
+	defer cancel()
+	if r.layout != nil && w.prepared != r.layout {
+		if err := w.to.Prepare(ctx, r.Table); err != nil {
+			return sink.Stats{}, fmt.Errorf("prepare table %s: %w", w.t.name, err)
+		}
+		w.prepared = r.layout
+	}
+	stats, err := w.to.Write(ctx, r.Batch)
+	if err != nil && !errors.Is(err, sink.ErrFenced) {
+		w.prepared = nil // the table may be gone
+	}
+	return stats, err
+}
+
+// outlive returns a context that ends grace after ctx.
+func outlive(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		t := time.AfterFunc(grace, cancel)
+		context.AfterFunc(out, func() { t.Stop() })
+	})
+	return out, func() { stop(); cancel() }
+}
+
+func describe(ranges []sink.Range) string {
+	s := ""
+	for i, r := range ranges {
+		if i > 0 {
+			s += ", "
+		}
+		s += fmt.Sprintf("%s[%d] offsets %d to %d", r.Topic, r.ID, r.From, r.To-1)
+	}
+	return s
+}
