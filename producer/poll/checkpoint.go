@@ -1,0 +1,103 @@
+package poll
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"tilestream/producer/tiledesk"
+)
+
+// checkpointVersion is the format of a checkpoint's value; a reader refuses newer ones.
+const checkpointVersion = 1
+
+// checkpoint is the value of a record in the checkpoint topic; its key is PROJECT/RESOURCE. A lane's own record, keyed
+// "lane", holds no cursor.
+type checkpoint struct {
+	Version int              `json:"v"`
+	Cursor  *tiledesk.Cursor `json:"cursor,omitempty"`
+}
+
+func encodeCursor(c tiledesk.Cursor) ([]byte, error) {
+	return json.Marshal(checkpoint{Version: checkpointVersion, Cursor: &c})
+}
+
+// laneKey is the key of the record that a lane writes when it starts. No project id holds it: they are followed by "/".
+const laneKey = "lane"
+
+// partitionOf says which checkpoint partition, and so which lane, a project belongs to.
+func partitionOf(project string, n int32) int32 {
+	h := fnv.New32a()
+	h.Write([]byte(project))
+	return int32(h.Sum32() % uint32(n))
+}
+
+// partitions asks how many partitions a topic has.
+func partitions(ctx context.Context, cl *kgo.Client, topic string) (int32, error) {
+	topics, err := kadm.NewClient(cl).ListTopics(ctx, topic)
+	if err == nil {
+		err = topics.Error()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("ask for the partitions of %s: %w", topic, err)
+	}
+	return int32(len(topics[topic].Partitions)), nil
+}
+
+// readCheckpoints reads the partition from its start up to the offset of a record known to be in it, and returns the
+// last committed cursor by key. Reading to a record, and not to an end offset, is what makes it end: behind the last
+// record there may be offsets that compaction has emptied.
+func (l *lane) readCheckpoints(ctx context.Context, until int64) (map[string]tiledesk.Cursor, error) {
+	topic := l.kafka.CheckpointTopic().Name
+	cl, err := l.kafka.NewClient(
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {l.partition: kgo.NewOffset().AtStart()}}),
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	cursors := map[string]tiledesk.Cursor{}
+	for next := int64(0); next <= until; {
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return nil, fmt.Errorf("read checkpoints %s/%d: %w", topic, l.partition, err)
+		}
+		for r := range fetches.RecordsAll() {
+			next = r.Offset + 1
+			if err := l.recall(cursors, string(r.Key), r.Value); err != nil {
+				return nil, fmt.Errorf("checkpoint %q at %s/%d offset %d: %w", r.Key, topic, l.partition, r.Offset, err)
+			}
+		}
+	}
+	return cursors, nil
+}
+
+func (l *lane) recall(cursors map[string]tiledesk.Cursor, key string, value []byte) error {
+	project, _, ok := strings.Cut(key, "/")
+	if !ok {
+		return nil // a lane's own record
+	}
+	if p := partitionOf(project, l.partitions); p != l.partition {
+		return fmt.Errorf("project %s belongs to partition %d of %d: the topic's partition count was changed; "+
+			"its checkpoints would be lost and everything published again, so give the topic its old count back", project, p, l.partitions)
+	}
+	if value == nil {
+		delete(cursors, key)
+		return nil
+	}
+	var c checkpoint
+	if err := json.Unmarshal(value, &c); err != nil {
+		return err
+	}
+	if c.Version > checkpointVersion || c.Cursor == nil {
+		return fmt.Errorf("format %d is newer than this program knows (%d): run the newer Tilestream", c.Version, checkpointVersion)
+	}
+	cursors[key] = *c.Cursor
+	return nil
+}

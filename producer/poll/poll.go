@@ -1,0 +1,179 @@
+// Package poll moves pages of changed documents into Kafka: pages come in from tiledesk, and each goes out as one
+// transaction that holds its records and the checkpoint behind them. Whatever is killed, every change reaches its topic
+// once. DESIGN.md beside the producer's main tells how.
+package poll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"tilestream/internal/broker"
+	"tilestream/producer/tiledesk"
+	"tilestream/schemas"
+)
+
+// Config says what is polled, and how often.
+type Config struct {
+	Resources []string  `env:"TILEDESK_RESOURCES" help:"what to poll, comma-separated; unset: every resource"`
+	Interval  Intervals `env:"TILEDESK_POLL_INTERVAL" help:"time between polls: 10s for all, bots=5m for one, or both with commas; unset: 5s for conversations, 1m for lists"`
+	Once      bool      // poll every stream to its end, then return
+}
+
+// Intervals is the time between two polls of a resource, by its name; "" holds the one for all the others.
+type Intervals map[string]time.Duration
+
+// UnmarshalText reads "10s,messages=2s": a duration for all resources and durations for single ones.
+func (v *Intervals) UnmarshalText(text []byte) error {
+	out := Intervals{}
+	for part := range strings.SplitSeq(string(text), ",") {
+		name, value, named := strings.Cut(strings.TrimSpace(part), "=")
+		if !named {
+			name, value = "", name
+		} else if _, err := schemas.ByName(name); err != nil {
+			return err
+		}
+		d, err := time.ParseDuration(value)
+		if err != nil || d < 100*time.Millisecond {
+			return fmt.Errorf("%q is not an interval: write a duration of at least 100ms such as 10s, or RESOURCE=10s", part)
+		}
+		if _, twice := out[name]; twice {
+			return fmt.Errorf("%q sets an interval that was set before", part)
+		}
+		out[name] = d
+	}
+	*v = out
+	return nil
+}
+
+func (v Intervals) of(r schemas.Resource) time.Duration {
+	for _, name := range []string{r.Name, ""} {
+		if d, ok := v[name]; ok {
+			return d
+		}
+	}
+	return r.Interval
+}
+
+// Events tells what happens, for progress and summaries. Fields may be nil; calls come from several goroutines.
+type Events struct {
+	Published func(project, resource string, docs, total int) // a page is in Kafka; total as tiledesk.Page has it
+	CaughtUp  func(project, resource string)                  // a poll came to its end
+	Skipped   func(project, resource string, why error)       // the resource is forbidden or absent
+	Failed    func(project, resource string, why error)       // a poll gave up; it is tried again unless Config.Once
+}
+
+// Run polls the projects of the clients until ctx ends, or with Config.Once until every stream is up to date. Instances
+// that run at the same time share the projects among them. With Once the error joins those of all streams that failed; a
+// resource that is forbidden or absent is reported through Events and the log, and is no error.
+func Run(ctx context.Context, cfg Config, kafka broker.Config, clients []*tiledesk.Client, ev Events) error {
+	resources, err := schemas.ByName(cfg.Resources...)
+	if err != nil {
+		return fmt.Errorf("TILEDESK_RESOURCES: %w", err)
+	}
+	p := &producer{cfg: cfg, kafka: kafka, events: ev, log: slog.Default()}
+	reg, err := kafka.NewRegistry()
+	if err != nil {
+		return err
+	}
+	p.codec = schemas.NewCodec(reg, kafka.Prefix)
+	for _, c := range clients {
+		for _, r := range resources {
+			p.streams = append(p.streams, &stream{producer: p, client: c, resource: r})
+		}
+	}
+	if cfg.Once {
+		return p.once(ctx)
+	}
+	for {
+		err := p.share(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		p.log.Error("producer stopped; starting again", "error", err, "in", restartDelay)
+		if !sleep(ctx, restartDelay) {
+			return nil
+		}
+	}
+}
+
+// restartDelay is longer than a heartbeat: a fenced lane that lost its partition has learnt so by then, and does not
+// fence the rightful owner in turn.
+const restartDelay = 5 * time.Second
+
+// producer is what all lanes and streams of one instance have in common.
+type producer struct {
+	cfg     Config
+	kafka   broker.Config
+	codec   *schemas.Codec
+	streams []*stream
+	events  Events
+	log     *slog.Logger
+}
+
+// prepare creates or checks the topics and returns the number of checkpoint partitions.
+func (p *producer) prepare(ctx context.Context) (int32, error) {
+	cl, err := p.kafka.NewClient()
+	if err != nil {
+		return 0, err
+	}
+	defer cl.Close()
+	topics := []broker.Topic{p.kafka.CheckpointTopic()}
+	for _, s := range p.streams {
+		if t := p.kafka.DataTopic(s.resource.Topic(p.kafka.Prefix)); !slices.ContainsFunc(topics, func(have broker.Topic) bool { return have.Name == t.Name }) {
+			topics = append(topics, t)
+		}
+	}
+	if err := broker.Ensure(ctx, cl, p.log, topics...); err != nil {
+		return 0, err
+	}
+	return partitions(ctx, cl, p.kafka.CheckpointTopic().Name)
+}
+
+// lanes groups the streams by checkpoint partition: a project's streams share a lane.
+func (p *producer) lanes(n int32) map[int32]*lane {
+	out := map[int32]*lane{}
+	for _, s := range p.streams {
+		id := partitionOf(s.client.Project(), n)
+		if out[id] == nil {
+			out[id] = &lane{producer: p, partition: id, partitions: n}
+		}
+		out[id].streams = append(out[id].streams, s)
+	}
+	return out
+}
+
+// once runs every lane to its end. It joins no group: it takes the lanes over, and a second instance that does the same
+// is fenced, or fences this one.
+func (p *producer) once(ctx context.Context) error {
+	n, err := p.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	lanes := p.lanes(n)
+	failed := make(chan error, len(lanes))
+	for _, l := range lanes {
+		go func() { failed <- l.once(ctx) }()
+	}
+	var errs []error
+	for range lanes {
+		errs = append(errs, <-failed)
+	}
+	return errors.Join(errs...)
+}
+
+// sleep waits and reports whether it did to the end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

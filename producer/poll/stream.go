@@ -1,0 +1,130 @@
+package poll
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"tilestream/producer/tiledesk"
+	"tilestream/schemas"
+)
+
+// A stream is one resource of one project.
+type stream struct {
+	*producer
+	client   *tiledesk.Client
+	resource schemas.Resource
+}
+
+// skipFor is how long a forbidden or absent resource is left alone: somebody may give the credential its role meanwhile.
+const skipFor = 10 * time.Minute
+
+// maxBackoff bounds the time between polls that fail.
+const maxBackoff = 5 * time.Minute
+
+// key names the stream in the checkpoint topic.
+func (s *stream) key() string { return s.client.Project() + "/" + s.resource.Name }
+
+// run polls from the cursor until ctx ends, a transaction fails, or with Config.Once the stream is up to date.
+func (s *stream) run(ctx context.Context, from tiledesk.Cursor, tx *transactions) error {
+	log := s.log.With("project", s.client.Project(), "resource", s.resource.Name)
+	retry := backoff.NewExponentialBackOff()
+	retry.InitialInterval, retry.MaxInterval = time.Second, maxBackoff
+	interval := s.cfg.Interval.of(s.resource)
+	skipped := false
+	for {
+		err := s.poll(ctx, &from, tx)
+		var broken *transactionError
+		wait := interval
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &broken):
+			return nil // the lane reports it, once for all its streams
+		case tiledesk.IsSkippable(err):
+			if !skipped {
+				log.Warn("resource skipped", "error", err, "next try in", skipFor)
+				emit(s.events.Skipped, s, err)
+			}
+			skipped, wait = true, max(interval, skipFor)
+		case err != nil && s.cfg.Once:
+			emit(s.events.Failed, s, err)
+			return err
+		case err != nil:
+			wait = max(interval, retry.NextBackOff())
+			log.Error("poll failed", "error", err, "next try in", wait.Round(time.Millisecond))
+			emit(s.events.Failed, s, err)
+		default:
+			retry.Reset()
+			skipped = false
+			if s.events.CaughtUp != nil {
+				s.events.CaughtUp(s.client.Project(), s.resource.Name)
+			}
+		}
+		if s.cfg.Once || !sleep(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+func emit(f func(project, resource string, why error), s *stream, why error) {
+	if f != nil {
+		f(s.client.Project(), s.resource.Name, why)
+	}
+}
+
+// poll reads pages to the end of the stream and has each committed before it goes on; from moves along. A page that
+// brings nothing and leaves the checkpoint as it is costs no transaction.
+func (s *stream) poll(ctx context.Context, from *tiledesk.Cursor, tx *transactions) error {
+	was, err := encodeCursor(*from)
+	if err != nil {
+		return err
+	}
+	for page, err := range s.client.Pages(ctx, s.resource, *from) {
+		if err != nil {
+			return err
+		}
+		now, err := encodeCursor(page.Next)
+		if err != nil {
+			return err
+		}
+		if len(page.Docs) > 0 || !bytes.Equal(was, now) {
+			records, err := s.records(ctx, page.Docs)
+			if err != nil {
+				return err
+			}
+			if err := tx.publish(ctx, records, s.key(), now); err != nil {
+				return err
+			}
+			if s.events.Published != nil {
+				s.events.Published(s.client.Project(), s.resource.Name, len(page.Docs), page.Total)
+			}
+		}
+		*from, was = page.Next, now
+	}
+	return nil
+}
+
+// records frames documents for the resource's topic.
+func (s *stream) records(ctx context.Context, docs []tiledesk.Doc) ([]*kgo.Record, error) {
+	extracted := time.Now()
+	headers := []kgo.RecordHeader{
+		{Key: "project", Value: []byte(s.client.Project())},
+		{Key: "source", Value: []byte(s.client.Dialect())},
+	}
+	topic := s.resource.Topic(s.kafka.Prefix)
+	records := make([]*kgo.Record, 0, len(docs)+1)
+	for _, doc := range docs {
+		value, err := s.codec.Encode(ctx, s.resource, doc.JSON)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s %s: %w", s.resource.Name, doc.ID, err)
+		}
+		records = append(records, &kgo.Record{Topic: topic, Key: []byte(doc.ID), Value: value, Headers: headers, Timestamp: extracted})
+	}
+	return records, nil
+}

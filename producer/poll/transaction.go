@@ -1,0 +1,125 @@
+package poll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"tilestream/internal/broker"
+)
+
+// transactions commits pages, one transaction at a time. Pages of several streams that wait together share one.
+type transactions struct {
+	client      *kgo.Client
+	checkpoints string // topic
+	partition   int32  // of checkpoints
+	pages       chan *publication
+}
+
+// publication is a page's records and checkpoint, to be committed together.
+type publication struct {
+	records []*kgo.Record
+	done    chan error // buffered; gets exactly one answer
+}
+
+// transactionError says that a transaction failed, or that its outcome is unknown: only the log tells what holds.
+type transactionError struct{ err error }
+
+func (e *transactionError) Error() string { return e.err.Error() }
+func (e *transactionError) Unwrap() error { return e.err }
+
+// publish has the records committed together with the checkpoint, and returns once they are. ctx only bounds the wait
+// for a turn: what has begun comes to its end.
+func (t *transactions) publish(ctx context.Context, records []*kgo.Record, key string, checkpoint []byte) error {
+	records = append(records, &kgo.Record{Topic: t.checkpoints, Partition: t.partition, Key: []byte(key), Value: checkpoint})
+	p := &publication{records: records, done: make(chan error, 1)}
+	select {
+	case t.pages <- p:
+		return <-p.done
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// run commits what comes in until pages is closed. After the first transaction that fails nothing more is committed:
+// whoever asks gets its error, and so does the caller. A transaction under way when ctx ends has settleTimeout left.
+func (t *transactions) run(ctx context.Context) error {
+	settled, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(settleTimeout, cancel) })()
+	var broken error
+	for first := range t.pages {
+		batch := t.waiting(first)
+		if broken == nil {
+			var records []*kgo.Record
+			for _, p := range batch {
+				records = append(records, p.records...)
+			}
+			broken = t.commit(settled, records)
+		}
+		for _, p := range batch {
+			p.done <- broken
+		}
+	}
+	return broken
+}
+
+func (t *transactions) waiting(first *publication) []*publication {
+	batch := []*publication{first}
+	for {
+		select {
+		case p, ok := <-t.pages:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, p)
+		default:
+			return batch
+		}
+	}
+}
+
+// commit writes the records in one transaction.
+func (t *transactions) commit(ctx context.Context, records []*kgo.Record) error {
+	if err := t.client.BeginTransaction(); err != nil {
+		return &transactionError{fmt.Errorf("begin transaction: %w", err)}
+	}
+	var mu sync.Mutex
+	var failed error
+	for _, r := range records {
+		t.client.Produce(ctx, r, func(r *kgo.Record, err error) {
+			if err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = errors.Join(failed, produceError(r, err))
+			}
+		})
+	}
+	if err := t.client.Flush(ctx); err != nil {
+		failed = errors.Join(failed, err)
+	}
+	if failed != nil {
+		abort, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+		defer cancel()
+		if err := t.client.EndTransaction(abort, kgo.TryAbort); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("abort transaction: %w", err))
+		}
+		return &transactionError{failed}
+	}
+	if err := t.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return &transactionError{fmt.Errorf("commit transaction: %w", err)}
+	}
+	return nil
+}
+
+func produceError(r *kgo.Record, err error) error {
+	if errors.Is(err, kerr.MessageTooLarge) {
+		return fmt.Errorf("publish document %s to %s: %d bytes are more than one message may hold (%d): %w", r.Key, r.Topic, len(r.Value), broker.MaxMessageBytes, err)
+	}
+	return fmt.Errorf("publish document %s to %s: %w", r.Key, r.Topic, err)
+}
