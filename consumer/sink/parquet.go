@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -114,8 +116,12 @@ func readableColumn(a arrow.Array, k kind, nullable bool) error {
 	case kindJSON:
 		s := a.(array.ExtensionArray).Storage().(*array.String)
 		check = func(i int) error {
-			if v := s.Value(i); !utf8.ValidString(v) || !json.Valid([]byte(v)) {
+			v := s.Value(i)
+			if !utf8.ValidString(v) || !json.Valid([]byte(v)) {
 				return errors.New("value is not JSON")
+			}
+			if halfSurrogate(v) {
+				return errors.New(`JSON has half of a surrogate pair (\ud800 to \udfff), which is no character`)
 			}
 			return nil
 		}
@@ -138,4 +144,36 @@ func readableColumn(a arrow.Array, k kind, nullable bool) error {
 		}
 	}
 	return nil
+}
+
+// halfSurrogate tells whether valid JSON has an escape of one half of a surrogate pair without the other. JavaScript
+// makes them when it cuts a string through an emoji; DuckDB does not read a column of JSON that has one.
+func halfSurrogate(text string) bool {
+	if !strings.Contains(text, `\u`) {
+		return false
+	}
+	high := -1 // where a low half has to follow
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		i++ // of an escape, one character is read here: \\u is a backslash and a letter
+		if text[i] != 'u' {
+			continue
+		}
+		n, _ := strconv.ParseUint(text[i+1:i+5], 16, 16) // four digits in valid JSON
+		switch at := i - 1; {
+		case n >= 0xDC00 && n <= 0xDFFF:
+			if high != at {
+				return true
+			}
+			high = -1
+		case high >= 0:
+			return true
+		case n >= 0xD800 && n < 0xDC00:
+			high = at + 6
+		}
+		i += 4
+	}
+	return high >= 0
 }
