@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"tilestream/internal/ops"
 )
@@ -26,19 +27,15 @@ const leaderWait = 30 * time.Second
 // partitions.
 func Ensure(ctx context.Context, cl *kgo.Client, log *slog.Logger, topics ...Topic) error {
 	adm := kadm.NewClient(cl)
-	names := make([]string, len(topics))
-	for i, t := range topics {
-		names[i] = t.Name
-	}
-	have, err := adm.ListTopics(ctx, names...)
+	have, err := look(ctx, cl, topics)
 	if err != nil {
-		return Explain(fmt.Errorf("look at the topics: %w", err))
+		return err
 	}
 	var errs []error
-	for _, t := range topics {
-		switch err := have[t.Name].Err; {
+	for i, t := range topics {
+		switch err := kerr.ErrorForCode(have[i].ErrorCode); {
 		case err == nil:
-			errs = append(errs, check(ctx, adm, log, t, have[t.Name]))
+			errs = append(errs, check(ctx, adm, log, t, len(have[i].Partitions)))
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
 			errs = append(errs, create(ctx, adm, log, t))
 		default:
@@ -48,7 +45,31 @@ func Ensure(ctx context.Context, cl *kgo.Client, log *slog.Logger, topics ...Top
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return wait(ctx, adm, names)
+	return wait(ctx, cl, topics)
+}
+
+// look asks the brokers for the topics, in their order. kadm would answer from what the client has cached: for seconds a
+// topic just created would still be unknown.
+func look(ctx context.Context, cl *kgo.Client, topics []Topic) ([]kmsg.MetadataResponseTopic, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, t := range topics {
+		rt := kmsg.NewMetadataRequestTopic()
+		rt.Topic = &t.Name
+		req.Topics = append(req.Topics, rt)
+	}
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return nil, Explain(fmt.Errorf("look at the topics: %w", err))
+	}
+	out := make([]kmsg.MetadataResponseTopic, len(topics))
+	for i, t := range topics {
+		j := slices.IndexFunc(resp.Topics, func(rt kmsg.MetadataResponseTopic) bool { return rt.Topic != nil && *rt.Topic == t.Name })
+		if j < 0 {
+			return nil, fmt.Errorf("look at the topics: the broker says nothing of %s", t.Name)
+		}
+		out[i] = resp.Topics[j]
+	}
+	return out, nil
 }
 
 func create(ctx context.Context, adm *kadm.Client, log *slog.Logger, t Topic) error {
@@ -72,8 +93,8 @@ func create(ctx context.Context, adm *kadm.Client, log *slog.Logger, t Topic) er
 }
 
 // check compares a topic with how it should be.
-func check(ctx context.Context, adm *kadm.Client, log *slog.Logger, t Topic, have kadm.TopicDetail) error {
-	if n := int32(len(have.Partitions)); n != t.Partitions {
+func check(ctx context.Context, adm *kadm.Client, log *slog.Logger, t Topic, partitions int) error {
+	if n := int32(partitions); n != t.Partitions {
 		if t.essential {
 			return ops.Usagef("topic %s has %d partitions, it must have %d: each project's checkpoint is found by that number; "+
 				"use another KAFKA_TOPIC_PREFIX, or delete the topic to read everything again", t.Name, n, t.Partitions)
@@ -129,14 +150,14 @@ func compare(log *slog.Logger, t Topic, have []kadm.Config) error {
 }
 
 // wait returns once every partition of the topics has a leader.
-func wait(ctx context.Context, adm *kadm.Client, names []string) error {
+func wait(ctx context.Context, cl *kgo.Client, topics []Topic) error {
 	deadline := time.Now().Add(leaderWait)
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		have, err := adm.ListTopics(ctx, names...)
+		have, err := look(ctx, cl, topics)
 		if err != nil {
-			return Explain(fmt.Errorf("look at the topics: %w", err))
+			return err
 		}
-		missing := leaderless(have, names)
+		missing := leaderless(have)
 		if missing == "" {
 			return nil
 		}
@@ -151,15 +172,14 @@ func wait(ctx context.Context, adm *kadm.Client, names []string) error {
 	}
 }
 
-func leaderless(have kadm.TopicDetails, names []string) string {
-	for _, n := range names {
-		t, ok := have[n]
-		if !ok || t.Err != nil || len(t.Partitions) == 0 {
-			return "topic " + n
+func leaderless(topics []kmsg.MetadataResponseTopic) string {
+	for _, t := range topics {
+		if t.ErrorCode != 0 || len(t.Partitions) == 0 {
+			return "topic " + *t.Topic
 		}
-		for _, p := range t.Partitions.Sorted() {
-			if p.Err != nil || p.Leader < 0 {
-				return fmt.Sprintf("partition %d of topic %s", p.Partition, n)
+		for _, p := range t.Partitions {
+			if p.ErrorCode != 0 || p.Leader < 0 {
+				return fmt.Sprintf("partition %d of topic %s", p.Partition, *t.Topic)
 			}
 		}
 	}

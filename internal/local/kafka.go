@@ -14,6 +14,8 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"tilestream/internal/ops"
 )
 
 // Kafka is the embedded broker and schema registry. What it has acknowledged survives a kill of the process at any
@@ -28,10 +30,11 @@ type Kafka struct {
 	lock     *flock.Flock
 }
 
-// StartKafka starts one broker and a schema registry on free loopback ports. Their data lives in dir, which is theirs
-// alone: a second process that wants the same directory gets an error. The context bounds the start only; Close ends
-// both.
-func StartKafka(ctx context.Context, dir string, log *slog.Logger) (_ *Kafka, err error) {
+// StartKafka starts one broker and a schema registry on free loopback ports. Their data lives in the directory kafka of
+// dataDir; a second process that wants the same one gets a *ops.UsageError. The context bounds the start only; Close
+// ends both.
+func StartKafka(ctx context.Context, dataDir string, log *slog.Logger) (_ *Kafka, err error) {
+	dir := filepath.Join(dataDir, "kafka")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("embedded kafka: %w", err)
 	}
@@ -40,7 +43,7 @@ func StartKafka(ctx context.Context, dir string, log *slog.Logger) (_ *Kafka, er
 	case err != nil:
 		return nil, fmt.Errorf("embedded kafka: lock %s: %w", dir, err)
 	case !ok:
-		return nil, fmt.Errorf("embedded kafka: %s is in use by another process: stop that one, or set DATA_DIR to another directory", dir)
+		return nil, ops.Usagef("DATA_DIR=%s is in use by another process: stop that one, or set DATA_DIR to another directory", dataDir)
 	}
 	defer func() {
 		if err != nil {

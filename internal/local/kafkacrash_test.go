@@ -106,7 +106,7 @@ func checkAckedState(t *testing.T, k *Kafka, acked map[string]string) {
 			last = max(last, v)
 		}
 	}
-	adm := kadm.NewClient(newClient(t, k))
+	adm := kadm.NewClient(client(t, k))
 	offsets, err := adm.FetchOffsets(t.Context(), "group")
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func crashChild(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	adm := kadm.NewClient(newClient(t, k))
+	adm := kadm.NewClient(client(t, k))
 	for topic, policy := range crashTopics {
 		_, _ = adm.CreateTopic(t.Context(), crashParts, 1, map[string]*string{"cleanup.policy": &policy}, topic)
 	}
@@ -201,7 +201,7 @@ func crashChild(t *testing.T, dir string) {
 
 func crashLane(t *testing.T, k *Kafka, name string, partition int32, seq int, ack func(string, ...any)) {
 	ctx := t.Context()
-	cl := newClient(t, k, kgo.TransactionalID(name), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	cl := client(t, k, kgo.TransactionalID(name), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	for attempt := 0; ; attempt++ {
 		value := fmt.Sprintf("%s/%d/%s-%d", name, seq, os.Getenv("TILESTREAM_TEST_CRASH_RUN"), attempt)
 		rs := []*kgo.Record{{Topic: "checkpoints", Partition: partition, Key: []byte(name), Value: []byte(value)}}
@@ -232,7 +232,7 @@ func crashLane(t *testing.T, k *Kafka, name string, partition int32, seq int, ac
 
 func crashPlain(t *testing.T, k *Kafka, ack func(string, ...any)) {
 	ctx := t.Context()
-	cl := newClient(t, k, kgo.DefaultProduceTopic("plain"))
+	cl := client(t, k, kgo.DefaultProduceTopic("plain"))
 	adm := kadm.NewClient(cl)
 	reg, err := sr.NewClient(sr.URLs(k.RegistryURL))
 	if err != nil {
@@ -265,21 +265,12 @@ func crashPlain(t *testing.T, k *Kafka, ack func(string, ...any)) {
 	}
 }
 
-func newClient(t *testing.T, k *Kafka, opts ...kgo.Opt) *kgo.Client {
-	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(k.Brokers...)}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cl.Close)
-	return cl
-}
-
 // readAll reads what is committed, each topic from its start to its last stable offset.
 func readAll(t *testing.T, k *Kafka, topics ...string) []*kgo.Record {
 	t.Helper()
-	adm := kadm.NewClient(newClient(t, k))
-	ends, err := adm.ListCommittedOffsets(t.Context(), topics...)
+	ask := client(t, k)
+	defer ask.Close()
+	ends, err := kadm.NewClient(ask).ListCommittedOffsets(t.Context(), topics...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +292,8 @@ func readAll(t *testing.T, k *Kafka, topics ...string) []*kgo.Record {
 	if len(left) == 0 {
 		return nil
 	}
-	cl := newClient(t, k, kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	cl := client(t, k, kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	defer cl.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out []*kgo.Record
