@@ -1,0 +1,112 @@
+package tiledesk
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"tilestream/schemas"
+)
+
+// order is a list that the server gives newest first.
+type order struct {
+	query []string               // what brings it about
+	key   func(record) time.Time // what it goes by
+}
+
+var (
+	byUpdate   = order{[]string{"sort", "updatedAt", "direction", "-1"}, record.changed}
+	byCreation = order{nil, func(r record) time.Time { return r.created }}
+)
+
+// newestFirst walks a list down from its newest document to the watermark. The new watermark is taken at the top, when the
+// walk begins, so what changes meanwhile is the next walk's. New documents push the others down, which repeats some: they
+// are newer than the floor. Documents that vanish pull the others up, unseen: then the page does not begin with one that is
+// known, and the walk steps back (see window). The walk can be left at every page, and taken up days later.
+func (c *Client) newestFirst(ctx context.Context, r schemas.Resource, by order, from Cursor, yield func(Page) bool) error {
+	var w Walk
+	if from.Walk != nil {
+		w = *from.Walk
+	}
+	seen := maps.Clone(from.Seen) // met by earlier polls, or near the top of this walk
+	if seen == nil {
+		seen = map[string]int64{}
+	}
+	ties := map[string]int64{} // those at the floor
+	limit := pageSize(r)
+	for shrinks := 0; ; {
+		page, size, start := window(w.Skip, limit)
+		l, err := c.list(ctx, r, r.Path, paged(query(r, by.query...), page, size))
+		if err != nil {
+			return err
+		}
+		if l.limit > 0 && l.limit < size {
+			limit = l.limit
+			continue
+		}
+		known := func(rec record) bool {
+			v, ok := seen[rec.ID]
+			if !ok {
+				v, ok = ties[rec.ID]
+			}
+			return ok && v == rec.version()
+		}
+		repeat := func(rec record) bool { return !w.Floor.IsZero() && by.key(rec).After(w.Floor) || known(rec) }
+		if start > 0 && (len(l.records) == 0 || !repeat(l.records[0])) {
+			if shrinks++; shrinks > maxShrinks {
+				return &Error{Resource: r.Name, URL: c.base(V3), Err: errShrinks}
+			}
+			w.Skip = start
+			continue
+		}
+		shrinks = 0
+		if w.Top.IsZero() {
+			if len(l.records) == 0 {
+				return nil
+			}
+			w.Top = later(from.Since, watermark(nextSecond(newest(l, by.key)), l.now))
+		}
+		var docs []Doc
+		done, floor := len(l.records) < size, w.Floor
+		for _, rec := range l.records {
+			key := by.key(rec)
+			if key.Before(from.Since) {
+				done = true
+				break
+			}
+			if floor.IsZero() || key.Before(floor) {
+				floor = key
+			}
+			if repeat(rec) {
+				continue
+			}
+			docs = append(docs, rec.Doc)
+			ties[rec.ID] = rec.version()
+			if !key.Before(w.Top) {
+				seen[rec.ID] = rec.version()
+			}
+		}
+		// Of the ties, only those at the new floor can come again.
+		if !floor.Equal(w.Floor) {
+			atFloor := map[string]int64{}
+			for _, rec := range l.records {
+				if by.key(rec).Equal(floor) {
+					atFloor[rec.ID] = rec.version()
+				}
+			}
+			ties = atFloor
+		}
+		w.Floor, w.Skip = floor, start+len(l.records)
+		p := Page{Docs: docs, Total: max(l.count, 0)}
+		if done {
+			p.Next = Cursor{Since: w.Top, Seen: seenFrom(seen, w.Top)}
+		} else {
+			walk := w
+			p.Next = Cursor{Since: from.Since, Seen: maps.Clone(seen), Walk: &walk}
+			maps.Copy(p.Next.Seen, ties)
+		}
+		if (len(docs) > 0 || done && !p.Next.equal(from)) && !yield(p) || done {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,208 @@
+package tiledesk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// requestTimeout ends a request that gets no answer: where the database fails, the real server never answers.
+	requestTimeout = 30 * time.Second
+	// maxTries bounds retries: a 500 may be the caller's fault and last for ever.
+	maxTries = 5
+	// maxLimited bounds them for 429, which does pass.
+	maxLimited = 10
+	// longestWait bounds what Retry-After may ask for.
+	longestWait = 5 * time.Minute
+	firstWait   = 500 * time.Millisecond
+	backoffMost = 30 * time.Second
+)
+
+// maxBody bounds the body of one answer, in bytes. It is a variable for its test.
+var maxBody int64 = 128 << 20
+
+// request is one call of the API. It can be sent again.
+type request struct {
+	resource string // for errors
+	method   string // "" is GET
+	url      string
+	api      API
+	token    string             // "" sends none
+	body     []byte             // JSON, for POST
+	read     func([]byte) error // takes the body of a 200; an error means that it is not what it should be
+}
+
+// get asks for url with the credential, signing in again once where the server does not know the token any more. It returns
+// the server's clock. The error is ctx's own, or a final *Error.
+func (c *Client) get(ctx context.Context, resource string, api API, url string, read func([]byte) error) (time.Time, error) {
+	token, err := c.token(ctx, "")
+	if err != nil {
+		return time.Time{}, err
+	}
+	req := request{resource: resource, url: url, api: api, token: token, read: read}
+	now, err := c.send(ctx, req)
+	var e *Error
+	if c.project.Credential.Email != "" && errors.As(err, &e) && e.Status == http.StatusUnauthorized {
+		if req.token, err = c.token(ctx, token); err != nil {
+			return time.Time{}, err
+		}
+		now, err = c.send(ctx, req)
+	}
+	return now, err
+}
+
+// send tries a request until it is answered, or until it is clear that it will not be.
+func (c *Client) send(ctx context.Context, req request) (time.Time, error) {
+	for tried := 1; ; tried++ {
+		if err := c.budget.wait(ctx); err != nil {
+			return time.Time{}, err
+		}
+		now, e := c.try(ctx, req)
+		if e == nil {
+			return now, nil
+		}
+		if ctx.Err() != nil {
+			return time.Time{}, ctx.Err()
+		}
+		e.Tried = tried
+		limited := e.Status == http.StatusTooManyRequests
+		if !e.again || limited && tried >= maxLimited || !limited && tried >= maxTries {
+			return time.Time{}, e
+		}
+		wait := e.after
+		if wait == 0 {
+			wait = backoff(tried)
+		}
+		c.log.Warn("tiledesk: trying again", "project", c.project.ID, "resource", req.resource, "status", e.Status, "message", e.Message, "cause", e.Err, "in", wait)
+		if limited || e.after > 0 {
+			c.budget.pause(wait) // the limit is the project's: the other streams would only run into it too
+			continue
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return time.Time{}, err
+		}
+	}
+}
+
+// backoff doubles from try to try. A random half keeps many clients from coming back at once.
+func backoff(tried int) time.Duration {
+	d := min(firstWait<<min(tried-1, 16), backoffMost)
+	return d/2 + rand.N(d/2)
+}
+
+// try sends a request once. The error has no Tried.
+func (c *Client) try(ctx context.Context, req request) (time.Time, *Error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	fail := &Error{Resource: req.resource, URL: req.url}
+	if req.method == "" {
+		req.method = http.MethodGet
+	}
+	hr, err := http.NewRequestWithContext(ctx, req.method, req.url, bytes.NewReader(req.body))
+	if err != nil {
+		fail.Err = err
+		return time.Time{}, fail
+	}
+	hr.Header.Set("Accept", "application/json")
+	hr.Header.Set("User-Agent", "tilestream")
+	if req.body != nil {
+		hr.Header.Set("Content-Type", "application/json")
+	}
+	if req.token != "" {
+		c.authorize(hr.Header, req.api, req.token)
+	}
+	resp, err := c.http.Do(hr)
+	if err != nil {
+		return time.Time{}, c.unanswered(fail, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	fail.Status = resp.StatusCode
+	switch {
+	case err != nil:
+		return time.Time{}, c.unanswered(fail, err)
+	case int64(len(body)) > maxBody:
+		fail.Err = fmt.Errorf("the answer is longer than %d bytes", maxBody)
+		fail.Hint = "is TILEDESK_URL the right server?"
+		return time.Time{}, fail
+	case resp.StatusCode != http.StatusOK:
+		return time.Time{}, c.refused(fail, resp, body)
+	}
+	if err := req.read(body); err != nil {
+		fail.Message, fail.Err, fail.again = c.hide(message(body)), fmt.Errorf("the answer is not what was asked for: %w", err), true
+		fail.Hint = "something between here and the server answers in its place, or TILEDESK_URL is wrong"
+		return time.Time{}, fail
+	}
+	return serverTime(resp.Header), nil
+}
+
+// unanswered explains a request that got no answer, or half of one.
+func (c *Client) unanswered(e *Error, err error) *Error {
+	var ue *url.Error
+	if errors.As(err, &ue) { // it repeats method and URL
+		err = ue.Err
+	}
+	e.Err, e.again = err, true
+	e.Hint = "check TILEDESK_URL and the way to the server"
+	if errors.Is(err, context.DeadlineExceeded) {
+		e.Err = fmt.Errorf("no answer within %s: %w", requestTimeout, err)
+		e.Hint = "the server hangs, which it does when its database fails: see its log"
+	}
+	return e
+}
+
+// refused explains an answer other than 200.
+func (c *Client) refused(e *Error, resp *http.Response, body []byte) *Error {
+	e.Message = c.hide(message(body))
+	e.Hint = c.hint(e.Status, e.Message)
+	if to := resp.Header.Get("Location"); to != "" && e.Status < 400 {
+		e.Message = "redirected to " + to
+	}
+	e.again = e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout || e.Status >= 500
+	if e.again {
+		e.after = retryAfter(resp.Header.Get("Retry-After"), serverTime(resp.Header))
+	}
+	return e
+}
+
+// hide takes the credential out of text that the server sent: some proxies echo what they got.
+func (c *Client) hide(text string) string {
+	cred := c.project.Credential
+	for _, s := range []string{bare(cred.Token.Reveal()), cred.Password.Reveal(), cred.SubscriptionSecret.Reveal()} {
+		if s != "" {
+			text = strings.ReplaceAll(text, s, "****")
+		}
+	}
+	return text
+}
+
+// retryAfter reads a Retry-After header: seconds, or a date by the server's clock (RFC 9110, section 10.2.3). 0 means that
+// it says nothing; a wait is at most longestWait.
+func retryAfter(v string, now time.Time) time.Duration {
+	v = strings.TrimSpace(v)
+	if s, err := strconv.ParseFloat(v, 64); err == nil && s == s {
+		return time.Duration(max(0, min(s, longestWait.Seconds())) * float64(time.Second))
+	}
+	t, err := http.ParseTime(v)
+	if err != nil {
+		return 0
+	}
+	return max(0, min(t.Sub(now), longestWait))
+}
+
+// serverTime returns the server's clock, in whole seconds; ours where it does not tell.
+func serverTime(h http.Header) time.Time {
+	if t, err := http.ParseTime(h.Get("Date")); err == nil {
+		return t.UTC()
+	}
+	return second(time.Now())
+}
