@@ -39,7 +39,7 @@ func Ensure(ctx context.Context, cl *kgo.Client, log *slog.Logger, topics ...Top
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
 			errs = append(errs, create(ctx, adm, log, t))
 		default:
-			errs = append(errs, Explain(fmt.Errorf("look at topic %s: %w", t.Name, needs(err, "DESCRIBE", "topic", t.Name))))
+			errs = append(errs, Explain(fmt.Errorf("look at topic %s: %w", t.Name, needs(err, "DESCRIBE, DESCRIBE_CONFIGS and CREATE", "topic", t.Name))))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

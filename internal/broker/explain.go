@@ -26,18 +26,20 @@ func Explain(err error) error {
 
 func advice(err error) string {
 	var (
-		unknownCA  x509.UnknownAuthorityError
-		wrongName  x509.HostnameError
-		invalid    x509.CertificateInvalidError
-		notTLS     tls.RecordHeaderError
-		alert      tls.AlertError
-		dns        *net.DNSError
-		refused    *net.OpError
-		saslFailed = errors.Is(err, kerr.SaslAuthenticationFailed)
+		unknownCA x509.UnknownAuthorityError
+		wrongName x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		notTLS    tls.RecordHeaderError
+		alert     tls.AlertError
+		dns       *net.DNSError
+		refused   *net.OpError
+		text      = err.Error()
 	)
 	switch {
-	case saslFailed:
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_TOKEN, KAFKA_SASL_OAUTH_*)"
+	case strings.Contains(text, "oauth response"): // the client has no error of its own for a token that is refused
+		return "the broker refused the token: check KAFKA_SASL_TOKEN or KAFKA_SASL_OAUTH_*"
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return "the broker does not take this KAFKA_SASL_MECHANISM"
 	case errors.As(err, &unknownCA):
@@ -50,7 +52,9 @@ func advice(err error) string {
 		return "the broker's certificate is not valid: check it and KAFKA_TLS_CA"
 	case errors.As(err, &notTLS):
 		return "the broker does not talk TLS on this port: check KAFKA_TLS and KAFKA_BROKERS"
-	case errors.As(err, &alert), strings.Contains(err.Error(), "remote error: tls:"):
+	case strings.Contains(text, "tls alert record"):
+		return "the broker talks TLS on this port: set KAFKA_TLS=true"
+	case errors.As(err, &alert), strings.Contains(text, "remote error: tls:"):
 		return "the broker refused our side of TLS: check KAFKA_TLS_CERT and KAFKA_TLS_KEY"
 	case errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
 		return "the principal lacks an ACL"
@@ -69,7 +73,7 @@ func needs(err error, operation, kind, name string) error {
 	switch {
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed),
 		errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
-		return fmt.Errorf("%w: the principal needs the ACL %s on %s %s", err, operation, kind, name)
+		return fmt.Errorf("%w: the principal needs the ACLs %s on %s %s", err, operation, kind, name)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -92,7 +93,12 @@ func (o OAuth) token() (func(context.Context) (string, error), error) {
 	source := cc.TokenSource(ctx)
 	return func(context.Context) (string, error) {
 		t, err := source.Token()
-		if err != nil {
+		var refused *oauth2.RetrieveError
+		switch {
+		case errors.As(err, &refused):
+			return "", fmt.Errorf("KAFKA_SASL_OAUTH_TOKEN_URL: get a token: %s %s: check KAFKA_SASL_OAUTH_CLIENT_ID, KAFKA_SASL_OAUTH_CLIENT_SECRET and KAFKA_SASL_OAUTH_SCOPE",
+				refused.Response.Status, refused.ErrorCode)
+		case err != nil:
 			return "", fmt.Errorf("KAFKA_SASL_OAUTH_TOKEN_URL: get a token: %s", ops.RedactURL(err.Error()))
 		}
 		return t.AccessToken, nil
