@@ -30,6 +30,9 @@ type Intervals map[string]time.Duration
 // UnmarshalText reads "10s,messages=2s": a duration for all resources and durations for single ones.
 func (v *Intervals) UnmarshalText(text []byte) error {
 	out := Intervals{}
+	if len(text) == 0 {
+		return nil
+	}
 	for part := range strings.SplitSeq(string(text), ",") {
 		name, value, named := strings.Cut(strings.TrimSpace(part), "=")
 		if !named {
@@ -48,6 +51,11 @@ func (v *Intervals) UnmarshalText(text []byte) error {
 	}
 	*v = out
 	return nil
+}
+
+// Takes says what a setting of intervals looks like.
+func (*Intervals) Takes() string {
+	return "a duration such as 10s, RESOURCE=DURATION such as bots=5m, or both with commas"
 }
 
 func (v Intervals) of(r schemas.Resource) time.Duration {

@@ -1,0 +1,179 @@
+package e2e
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/duckdb/duckdb-go/v2"
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"tilestream/schemas"
+)
+
+// warehouse reads tables back, each row as JSON, without our own code.
+type warehouse struct {
+	db      *sql.DB
+	dataset string
+	row     string // SQL function that makes a row JSON
+}
+
+func openDuckDB(t testing.TB, path string) warehouse {
+	t.Helper()
+	return warehouse{open(t, "duckdb", path), "tiledesk", "to_json"}
+}
+
+func openPostgres(t testing.TB, url, dataset string) warehouse {
+	t.Helper()
+	return warehouse{open(t, "pgx", url), dataset, "to_jsonb"}
+}
+
+func open(t testing.TB, driver, address string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driver, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// rows returns the table's rows by _id; one _id twice is an error.
+func (w warehouse) rows(t testing.TB, table string) map[string]document {
+	t.Helper()
+	rs, err := w.db.QueryContext(t.Context(), fmt.Sprintf(`SELECT CAST(%s(r) AS text) FROM %q.%q r`, w.row, w.dataset, table))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rs.Close()
+	out := map[string]document{}
+	for rs.Next() {
+		var text []byte
+		if err := rs.Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		var d document
+		decode(t, text, &d)
+		id, _ := d["_id"].(string)
+		if id == "" || out[id] != nil {
+			t.Fatalf("table %s: _id %q is empty or there twice", table, id)
+		}
+		out[id] = d
+	}
+	if err := rs.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// compare holds the warehouse against the source, document by document and value by value.
+func (w warehouse) compare(t testing.TB, s source, resources ...schemas.Resource) {
+	t.Helper()
+	for _, r := range resources {
+		want, got := s.documents(t, r), w.rows(t, r.Name)
+		if len(want) == 0 {
+			t.Errorf("%s: the source has none, which proves nothing", r.Name)
+		}
+		for id, doc := range want {
+			row, ok := got[id]
+			if !ok {
+				t.Errorf("%s %s: not in the warehouse", r.Name, id)
+				continue
+			}
+			for _, d := range differences(t, doc, row) {
+				t.Errorf("%s %s: %s", r.Name, id, d)
+			}
+		}
+		for id := range got {
+			if want[id] == nil {
+				t.Errorf("%s %s: in the warehouse, but not in the source", r.Name, id)
+			}
+		}
+		t.Logf("%-16s %d documents, %d rows", r.Name, len(want), len(got))
+	}
+}
+
+// differences lists every key of the document whose value is neither in its column nor in _extra.
+func differences(t testing.TB, doc, row document) []string {
+	t.Helper()
+	extra := document{}
+	if e := row["_extra"]; e != nil {
+		extra = asJSON(t, e).(map[string]any)
+	}
+	var out []string
+	for key, want := range doc {
+		if key == "id" && want == doc["_id"] {
+			continue // a copy of _id, on documents with virtual fields
+		}
+		column := schemas.ColumnName(key)
+		if got, ok := row[column]; ok && same(t, want, got) {
+			continue
+		}
+		if got, ok := extra[key]; ok && reflect.DeepEqual(want, got) {
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s is %v in the source, %v in column %s", key, want, row[column], column))
+	}
+	return out
+}
+
+// same compares a value of the source with what the row's JSON shows of its column.
+func same(t testing.TB, want, got any) bool {
+	if reflect.DeepEqual(want, got) {
+		return true
+	}
+	switch want := want.(type) {
+	case map[string]any, []any:
+		return got != nil && reflect.DeepEqual(want, asJSON(t, got))
+	case json.Number:
+		g, ok := got.(json.Number)
+		if !ok {
+			return false
+		}
+		a, errA := want.Float64()
+		b, errB := g.Float64()
+		return errA == nil && errB == nil && a == b
+	case string:
+		g, ok := got.(string)
+		if !ok {
+			return reflect.DeepEqual(any(want), asJSON(t, got)) // a string in a JSON column
+		}
+		if json.Valid([]byte(g)) && reflect.DeepEqual(any(want), asJSON(t, g)) {
+			return true
+		}
+		a, okA := instant(want)
+		b, okB := instant(g)
+		return okA && okB && a.Equal(b)
+	}
+	return false
+}
+
+// asJSON returns the value of a JSON column: databases show it as a value, or as text that holds one.
+func asJSON(t testing.TB, v any) any {
+	text, ok := v.(string)
+	if !ok {
+		return v
+	}
+	d := json.NewDecoder(bytes.NewReader([]byte(text)))
+	d.UseNumber()
+	var out any
+	if d.Decode(&out) != nil {
+		return v
+	}
+	return out
+}
+
+// instant reads a time as Tiledesk, PostgreSQL and DuckDB write it; without an offset it is UTC.
+func instant(s string) (time.Time, bool) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "2006-01-02 15:04:05.999999999-07"} {
+		if at, err := time.Parse(layout, strings.TrimSpace(s)); err == nil {
+			return at, true
+		}
+	}
+	return time.Time{}, false
+}
