@@ -26,10 +26,11 @@ type Config struct {
 
 // The shares of MEMORY_LIMIT. What is accounted never exceeds the limit by more than one poll.
 const (
-	recordShare = 2  // fetching pauses while raw records hold 1/2 of the limit; Arrow rows have the rest
-	fetchShare  = 16 // one fetch asks a broker for 1/16 of the limit
-	fetches     = 4  // so many fetches are under way or wait to be polled: together 1/4 of the limit
-	batchShare  = 4  // the largest BATCH_BYTES: a batch and the Arrow rows of it must fit beside the others
+	recordShare    = 2  // fetching pauses while raw records hold 1/2 of the limit; Arrow rows have the rest
+	fetchShare     = 16 // one fetch asks a broker for 1/16 of the limit
+	fetches        = 4  // so many fetches are under way or wait to be polled: together 1/4 of the limit
+	partitionShare = 64 // and for one partition 1/64 of that, so that a fetch brings something of every partition
+	batchShare     = 4  // the largest BATCH_BYTES: a batch and the Arrow rows of it must fit beside the others
 )
 
 func (c Config) check(kafka broker.Config) (Config, error) {

@@ -61,9 +61,13 @@ func Run(ctx context.Context, cfg Config, kafka broker.Config, to sink.Sink, ev 
 	if err != nil {
 		return err
 	}
-	outer := ctx
-	ctx, l.fail = context.WithCancelCause(ctx)
-	defer l.fail(nil)
+	return l.run(ctx, kafka)
+}
+
+func (l *loader) run(outer context.Context, kafka broker.Config) error {
+	ctx, fail := context.WithCancelCause(outer)
+	l.fail = fail
+	defer fail(nil)
 	defer l.leave()
 	if err := l.connect(ctx, kafka); err != nil {
 		if outer.Err() != nil {
@@ -76,7 +80,7 @@ func Run(ctx context.Context, cfg Config, kafka broker.Config, to sink.Sink, ev 
 	start := func(f func(context.Context) error) {
 		work.Go(func() {
 			if err := f(ctx); err != nil {
-				l.fail(err)
+				fail(err)
 			}
 		})
 	}
@@ -84,7 +88,7 @@ func Run(ctx context.Context, cfg Config, kafka broker.Config, to sink.Sink, ev 
 	for _, t := range l.tables {
 		start(l.newWriter(t).run)
 	}
-	if cfg.Until != nil {
+	if l.cfg.Until != nil {
 		start(l.drain)
 	}
 	work.Wait()
@@ -154,7 +158,7 @@ func (l *loader) connect(ctx context.Context, kafka broker.Config) error {
 		kgo.OnPartitionsRevoked(l.revoked),
 		kgo.OnPartitionsLost(l.revoked),
 		kgo.FetchMaxBytes(fetch),
-		kgo.FetchMaxPartitionBytes(min(fetch, 4<<20)),
+		kgo.FetchMaxPartitionBytes(fetch / partitionShare),
 		kgo.MaxConcurrentFetches(fetches),
 		kgo.FetchMaxWait(500 * time.Millisecond),
 	}, l.cfg.client...)...)

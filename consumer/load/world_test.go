@@ -78,11 +78,13 @@ func (w *world) create(resource string, partitions int32) {
 	}
 }
 
-// config has small limits and a group that settles fast.
+// config has small limits and a group that settles fast. Fetches are cut by partition, never as a whole: kfake forgets to name the
+// aborted transactions of a partition at which it cuts the whole.
 func (w *world) config() Config {
 	return Config{
 		BatchRows: 50, BatchBytes: 1 << 20, BatchAge: 20 * time.Millisecond, MemoryLimit: 64 << 20,
-		client: []kgo.Opt{kgo.HeartbeatInterval(50 * time.Millisecond), kgo.FetchMaxWait(50 * time.Millisecond), kgo.MetadataMinAge(50 * time.Millisecond)},
+		client: []kgo.Opt{kgo.HeartbeatInterval(50 * time.Millisecond), kgo.FetchMaxWait(50 * time.Millisecond), kgo.MetadataMinAge(50 * time.Millisecond),
+			kgo.FetchMaxBytes(100 << 20), kgo.FetchMaxPartitionBytes(8 << 10)},
 	}
 }
 
