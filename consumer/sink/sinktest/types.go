@@ -115,12 +115,15 @@ var types = []testCase{
 			case err == nil:
 				next += 2
 				want = append([]Row{newer}, append(want[1:], bad)...)
+				s.Logf("%s %s: kept", v.typ, v.name)
 			case !errors.As(err, &rejected):
 				s.Errorf("%s %s: %v, want a *RejectedError", v.typ, v.name, err)
 			case stats != sink.Stats{}:
 				s.Errorf("%s %s: refused with %+v", v.typ, v.name, stats)
 			case len(err.Error()) > 2000:
 				s.Errorf("%s %s: refused in %d bytes", v.typ, v.name, len(err.Error()))
+			default:
+				s.Logf("%s %s: refused: %v", v.typ, v.name, err)
 			}
 			s.wantNext(to, map[sink.Partition]int64{Part(0): next})
 		}

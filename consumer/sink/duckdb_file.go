@@ -1,0 +1,152 @@
+//go:build cgo
+
+package sink
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/duckdb/duckdb-go/v2"
+)
+
+// duckFile is an open DuckDB file, shared by all sinks of this process that write to it: one transaction writes at a
+// time, any number read beside it.
+type duckFile struct {
+	path, options string
+	writing       chan struct{} // holds one token: a lock that a context can give up waiting for
+
+	mu   sync.Mutex
+	db   *sql.DB // nil until the next use where DuckDB has given the file up
+	uses int
+}
+
+var duckFiles = struct {
+	sync.Mutex
+	byPath map[string]*duckFile
+}{byPath: map[string]*duckFile{}}
+
+// openDuckFile opens the file, or shares the one that is open. release closes it with its last user.
+func openDuckFile(path, options string) (f *duckFile, release func() error, err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, nil, err
+	}
+	if strings.ContainsAny(path, "?%") { // the driver takes the path as a URL
+		return nil, nil, fmt.Errorf("%s: a path of DuckDB cannot have ? or %% in it", path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, nil, err
+	}
+	duckFiles.Lock()
+	defer duckFiles.Unlock()
+	f, ok := duckFiles.byPath[path]
+	if !ok {
+		f = &duckFile{path: path, options: options, writing: make(chan struct{}, 1)}
+	}
+	if _, err := f.handle(); err != nil {
+		return nil, nil, err
+	}
+	duckFiles.byPath[path] = f
+	f.uses++
+	return f, f.release, nil
+}
+
+func (f *duckFile) release() error {
+	duckFiles.Lock()
+	defer duckFiles.Unlock()
+	if f.uses--; f.uses > 0 {
+		return nil
+	}
+	delete(duckFiles.byPath, f.path)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.db == nil {
+		return nil
+	}
+	return f.db.Close()
+}
+
+// handle returns the open database.
+func (f *duckFile) handle() (*sql.DB, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.db != nil {
+		return f.db, nil
+	}
+	dsn := f.path
+	if f.options != "" {
+		dsn += "?" + f.options
+	}
+	connector, err := duckdb.NewConnector(dsn, nil)
+	if err != nil {
+		if strings.Contains(err.Error(), "Conflicting lock") {
+			err = fmt.Errorf("another program has %s open, and DuckDB lets only one in: close it (a shell, a notebook, a second consumer), or query a copy of the file: %w", f.path, err)
+		}
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	if err := registerRows(db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	f.db = db
+	return db, nil
+}
+
+// write runs do in a transaction of its own and commits it where do returns nil.
+func (f *duckFile) write(ctx context.Context, do func(ctx context.Context, tx *sql.Tx) error) error {
+	select {
+	case f.writing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-f.writing }()
+	return f.transaction(ctx, (*sql.Tx).Commit, do)
+}
+
+// read runs do in a transaction beside whatever is being written.
+func (f *duckFile) read(ctx context.Context, do func(ctx context.Context, tx *sql.Tx) error) error {
+	return f.transaction(ctx, (*sql.Tx).Rollback, do)
+}
+
+func (f *duckFile) transaction(ctx context.Context, end func(*sql.Tx) error, do func(ctx context.Context, tx *sql.Tx) error) error {
+	db, err := f.handle()
+	if err != nil {
+		return err
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return f.check(ctx, db, err)
+	}
+	if err := do(ctx, tx); err != nil {
+		_ = tx.Rollback() // err says more; a transaction that ctx has ended is rolled back already
+		return f.check(ctx, db, err)
+	}
+	return f.check(ctx, db, end(tx))
+}
+
+// check gives the database up after an error that has made it useless, so that the next use opens it again: DuckDB
+// refuses all work after a fatal error until the file is reopened (docs, "Database Has Been Invalidated").
+func (f *duckFile) check(ctx context.Context, db *sql.DB, err error) error {
+	if err == nil {
+		return nil
+	}
+	var e *duckdb.Error
+	if errors.As(err, &e) && (e.Type == duckdb.ErrorTypeFatal || strings.Contains(e.Msg, "has been invalidated")) {
+		f.mu.Lock()
+		if f.db == db {
+			f.db = nil
+			err = errors.Join(err, db.Close())
+		}
+		f.mu.Unlock()
+		return fmt.Errorf("DuckDB has given up %s and will open it again: %w", f.path, err)
+	}
+	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}

@@ -1,0 +1,153 @@
+//go:build cgo
+
+package sink
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// duckTypes names the kinds as DuckDB does.
+var duckTypes = []string{
+	kindBool: "BOOLEAN", kindInt32: "INTEGER", kindInt64: "BIGINT", kindFloat64: "DOUBLE",
+	kindTimestamp: "TIMESTAMP WITH TIME ZONE", kindText: "VARCHAR", kindJSON: "JSON",
+}
+
+// setup makes the schema and the system tables where they are missing.
+func (d *duckDB) setup(ctx context.Context, tx *sql.Tx) error {
+	for _, s := range []string{
+		`CREATE SCHEMA IF NOT EXISTS ` + duckQuote(d.schema),
+		`CREATE TABLE IF NOT EXISTS ` + d.table(ledgerTable) + ` (cluster VARCHAR, consumer_group VARCHAR, topic VARCHAR, "partition" INTEGER,
+			next_offset BIGINT NOT NULL, updated_at TIMESTAMPTZ NOT NULL, PRIMARY KEY (cluster, consumer_group, topic, "partition"))`,
+		`CREATE TABLE IF NOT EXISTS ` + d.table(loadsTable) + ` (load_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, "rows" BIGINT NOT NULL,
+			inserted BIGINT NOT NULL, updated BIGINT NOT NULL, unchanged BIGINT NOT NULL, bytes BIGINT NOT NULL,
+			ranges JSON NOT NULL, started_at TIMESTAMPTZ NOT NULL, finished_at TIMESTAMPTZ NOT NULL)`,
+	} {
+		if _, err := tx.ExecContext(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *duckDB) Prepare(ctx context.Context, t Table) error {
+	fits := fingerprint(t)
+	d.mu.Lock()
+	done := d.prepared[t.Name] == fits
+	d.mu.Unlock()
+	if done {
+		return nil
+	}
+	if err := d.file.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return d.prepare(ctx, tx, t) }); err != nil {
+		return fmt.Errorf("prepare table %s: %w", t.Name, err)
+	}
+	d.mu.Lock()
+	d.prepared[t.Name] = fits
+	d.mu.Unlock()
+	return nil
+}
+
+func (d *duckDB) prepare(ctx context.Context, tx *sql.Tx, t Table) error {
+	have, err := d.columns(ctx, tx, t.Name)
+	if err != nil {
+		return err
+	}
+	var created, changes []string
+	for _, f := range t.Schema.Fields() {
+		want, err := kindOf(f.Type)
+		if err != nil {
+			return fmt.Errorf("column %s: %w", f.Name, err)
+		}
+		name := duckQuote(f.Name)
+		from, known := have[strings.ToLower(f.Name)]
+		switch {
+		case len(have) == 0:
+			sql := name + " " + duckTypes[want]
+			if f.Name == t.Key {
+				sql += " NOT NULL"
+			}
+			created = append(created, sql)
+		case known:
+			sql, err := d.widenColumn(ctx, tx, t.Name, f.Name, from, want)
+			if err != nil {
+				return err
+			}
+			changes = append(changes, sql...)
+		default:
+			changes = append(changes, `ALTER TABLE `+d.table(t.Name)+` ADD COLUMN `+name+` `+duckTypes[want])
+		}
+		if doc, ok := f.Metadata.GetValue("doc"); ok && !known {
+			changes = append(changes, `COMMENT ON COLUMN `+d.table(t.Name)+`.`+name+` IS '`+strings.ReplaceAll(doc, `'`, `''`)+`'`)
+		}
+	}
+	if len(created) > 0 {
+		changes = slices.Insert(changes, 0, `CREATE TABLE `+d.table(t.Name)+" (\n\t"+strings.Join(created, ",\n\t")+"\n)")
+	}
+	for _, sql := range changes {
+		if _, err := tx.ExecContext(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// widenColumn returns the statement that makes a column of an existing table wide enough, or none.
+func (d *duckDB) widenColumn(ctx context.Context, tx *sql.Tx, table, column, have string, want kind) ([]string, error) {
+	from, err := duckKind(column, have)
+	if err != nil {
+		return nil, err
+	}
+	name, to := duckQuote(column), widen(from, want)
+	if from == kindInt64 && to == kindFloat64 {
+		var inexact bool
+		if err := tx.QueryRowContext(ctx, fmt.Sprintf(`SELECT EXISTS (FROM %s WHERE %s NOT BETWEEN -%d AND %d)`,
+			d.table(table), name, exactFloat, exactFloat)).Scan(&inexact); err != nil {
+			return nil, err
+		}
+		if inexact {
+			to = kindText
+		}
+	}
+	if from == to {
+		return nil, nil
+	}
+	using := name
+	if from == kindTimestamp {
+		using = `strftime(` + name + ` AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%gZ')`
+	}
+	if to == kindJSON {
+		using = `to_json(` + using + `)`
+	}
+	return []string{fmt.Sprintf(`ALTER TABLE %s ALTER COLUMN %s SET DATA TYPE %s USING CAST(%s AS %[3]s)`, d.table(table), name, duckTypes[to], using)}, nil
+}
+
+// columns returns the types of the table's columns by name in lower case, since DuckDB does not tell names apart by
+// case; none where there is no such table.
+func (d *duckDB) columns(ctx context.Context, tx *sql.Tx, table string) (map[string]string, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT column_name, data_type FROM duckdb_columns()
+		WHERE database_name = current_database() AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)`, d.schema, table)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	have := map[string]string{}
+	for rows.Next() {
+		var name, typ string
+		if err := rows.Scan(&name, &typ); err != nil {
+			return nil, err
+		}
+		have[strings.ToLower(name)] = typ
+	}
+	return have, rows.Err()
+}
+
+// duckKind is the kind that a column of DuckDB's type holds.
+func duckKind(column, typ string) (kind, error) {
+	if k := slices.Index(duckTypes, typ); k >= 0 {
+		return kind(k), nil
+	}
+	return 0, fmt.Errorf("column %s is %s in the table: Tilestream writes %s; give it one of these types", column, typ, strings.Join(duckTypes, ", "))
+}
