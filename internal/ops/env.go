@@ -1,9 +1,11 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"reflect"
@@ -96,10 +98,11 @@ func (e *Env) Err() error {
 func Load(ctx context.Context, from envconfig.Lookuper, cfg any) error {
 	env := NewEnv(from)
 	err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: cfg, Lookuper: env})
-	if err == nil {
+	if err != nil {
+		explained := explain(ctx, env, cfg)
+		err = cmp.Or(errors.Join(env.Err(), explained), err)
+	} else {
 		err = env.Err()
-	} else if explained := errors.Join(env.Err(), explain(ctx, env, cfg)); explained != nil {
-		err = explained
 	}
 	if err != nil {
 		return &UsageError{err}
@@ -149,6 +152,8 @@ func takes(t reflect.Type) string {
 		return "a duration such as 500ms, 30s, 5m or 1h"
 	case reflect.TypeFor[Bytes]():
 		return "a size such as 32MiB, 1GB or 1048576"
+	case reflect.TypeFor[slog.Level]():
+		return "DEBUG, INFO, WARN or ERROR"
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -186,7 +191,8 @@ func isSecret(t reflect.Type) bool {
 	return false
 }
 
-var userInfo = regexp.MustCompile(`(://)[^/?#\s]*@`)
+// Up to the last @: a password that was not escaped may hold any character.
+var userInfo = regexp.MustCompile(`(://)\S*@`)
 
-// RedactURL hides the user and password of every URL in the text.
+// RedactURL hides the user and password of every URL in the text, well formed or not.
 func RedactURL(text string) string { return userInfo.ReplaceAllString(text, "${1}"+stars+"@") }

@@ -49,7 +49,7 @@ var ErrDeadLetters = errors.New("done, but with dead letters")
 // Main runs a program and ends the process. The first argument may name one of the subcommands; healthcheck is always
 // one. SIGINT and SIGTERM end Run's context, a second one kills the process.
 //
-// Exit codes: 0 done, or stopped by a signal in good order; 1 failed, or -once was stopped before its end; 2 wrong usage
+// Exit codes: 0 done, or stopped by a signal in good order; 1 failed, or -once or a subcommand was stopped before its end; 2 wrong usage
 // or configuration; 3 done, but with dead letters.
 func Main(program Command, subcommands ...Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -109,7 +109,7 @@ func run(ctx context.Context, w world, program Command, subcommands ...Command) 
 		err = c.Run(ctx, o)
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		if !o.Once {
+		if endless := name == program.Name && !o.Once; endless {
 			return 0
 		}
 		err = errors.New("stopped before the end: run it again to go on from there")

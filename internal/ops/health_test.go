@@ -1,0 +1,78 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/sethvargo/go-envconfig"
+)
+
+func TestHealth(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ln, err := HTTP{Addr: "0.0.0.0:0"}.Listen(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := strings.Cut(ln.Addr().String(), "]:")
+	if port == "" {
+		_, port, _ = strings.Cut(ln.Addr().String(), ":")
+	}
+	addr := "0.0.0.0:" + port
+	reason := error(nil)
+	served := make(chan error, 1)
+	go func() { served <- Serve(ctx, ln, Routes(func() error { return reason })) }()
+
+	check := func() (int, string) {
+		var out strings.Builder
+		w := world{[]string{"healthcheck"}, NewEnv(envconfig.MapLookuper(map[string]string{"HTTP_ADDR": addr})), &out, &out}
+		return run(ctx, w, Command{Name: "prog"}), out.String()
+	}
+	if code, out := check(); code != 0 {
+		t.Errorf("code %d: %s", code, out)
+	}
+	reason = errors.New("kafka is away")
+	if code, out := check(); code != 1 || !strings.Contains(out, "not ready: kafka is away") {
+		t.Errorf("code %d: %s", code, out)
+	}
+	if resp, err := http.Get("http://127.0.0.1:" + port + "/healthz"); err != nil || resp.StatusCode != 200 {
+		t.Error(resp, err)
+	} else {
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+
+	_, err = HTTP{Addr: "127.0.0.1:" + port}.Listen(ctx)
+	var usage *UsageError
+	if !errors.As(err, &usage) || !strings.Contains(err.Error(), "is in use by another program") {
+		t.Errorf("got %v", err)
+	}
+
+	http.DefaultClient.CloseIdleConnections()
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if code, _ := check(); code != 1 {
+		t.Errorf("code %d with nobody there", code)
+	}
+}
+
+func TestHealthOff(t *testing.T) {
+	ln, err := HTTP{Addr: "off"}.Listen(t.Context())
+	if ln != nil || err != nil {
+		t.Fatal(ln, err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := Serve(ctx, nil, Routes(nil)); err != nil {
+		t.Error(err)
+	}
+	if _, err := (HTTP{Addr: "8080"}).Listen(t.Context()); err == nil || !strings.Contains(err.Error(), "HTTP_ADDR=") {
+		t.Errorf("got %v", err)
+	}
+}
