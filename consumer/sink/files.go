@@ -3,7 +3,6 @@ package sink
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -46,41 +45,6 @@ func openFiles(ctx context.Context, u *url.URL, dataset string) (Sink, error) {
 
 func newFiles(d disk) *files {
 	return &files{disk: d, logs: map[logKey]*txlog{}, prepared: map[string]bool{}}
-}
-
-// Prepare writes a file of the schema and no rows, so that a query over the table's files finds each column from the
-// start. Files are never changed: that columns are added or widened is what a reader makes of all of them.
-func (f *files) Prepare(ctx context.Context, t Table) error {
-	for _, c := range t.Schema.Fields() {
-		if _, err := kindOf(c.Type); err != nil {
-			return fmt.Errorf("prepare %s: column %s: %w", t.Name, c.Name, err)
-		}
-	}
-	sum := sha256.Sum256([]byte(t.Schema.String()))
-	name := schemaName(t.Name, hex.EncodeToString(sum[:8]))
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.prepared[name] {
-		return nil
-	}
-	there, err := f.disk.exists(name)
-	if err == nil && !there {
-		err = f.writeSchema(ctx, name, t)
-	}
-	if err != nil {
-		return fmt.Errorf("prepare %s: %w", t.Name, err)
-	}
-	f.prepared[name] = true
-	return nil
-}
-
-func (f *files) writeSchema(ctx context.Context, name string, t Table) error {
-	temp := path.Join(pendingDir, "schema-"+newAttempt())
-	none := func(func(arrow.RecordBatch) bool) {}
-	if _, err := f.disk.create(temp, func(w io.Writer) error { return writeParquet(ctx, w, t.Schema, none, "tilestream.table", t.Name) }); err != nil {
-		return err
-	}
-	return f.disk.move(temp, name) // a file of this name has this very content
 }
 
 func newAttempt() string {

@@ -62,7 +62,8 @@ func (d disk) create(name string, write func(io.Writer) error) (size int64, err 
 }
 
 // createIfAbsent makes the object at the name, all of it at once, unless there is one: then it is fs.ErrExist. Of
-// several callers, in any process, one wins. temp is a name that nobody else uses. errUnsure: the object may be there.
+// several callers, in any process, one wins. temp is a name that nobody else writes; it is fs.ErrNotExist where somebody
+// has removed it on the way. errUnsure: the object may be there.
 func (d disk) createIfAbsent(name, temp string, data []byte) error {
 	if _, err := d.create(temp, func(w io.Writer) error { _, err := w.Write(data); return err }); err != nil {
 		return err
@@ -75,7 +76,7 @@ func (d disk) createIfAbsent(name, temp string, data []byte) error {
 		return err
 	}
 	// A link fails where the name is taken; a rename would replace it.
-	if err := os.Link(d.path(temp), d.path(name)); errors.Is(err, fs.ErrExist) {
+	if err := os.Link(d.path(temp), d.path(name)); errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
 		return err
 	} else if err != nil { // over a network file system, after a lost reply, the link may be there
 		return fmt.Errorf("%w: %w (the directory must be on a file system with hard links)", errUnsure, err)
@@ -113,14 +114,6 @@ func (d disk) remove(name string) error {
 		return err
 	}
 	return nil
-}
-
-func (d disk) exists(name string) (bool, error) {
-	_, err := os.Stat(d.path(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 func (d disk) read(name string) ([]byte, error) { return os.ReadFile(d.path(name)) }

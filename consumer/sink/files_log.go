@@ -188,7 +188,14 @@ func (l *txlog) commit(ctx context.Context, c commit, temp pending) (commit, err
 		case err == nil:
 			l.head = c
 			return c, nil
-		case !errors.Is(err, fs.ErrExist):
+		case errors.Is(err, fs.ErrExist):
+		case errors.Is(err, fs.ErrNotExist): // a new owner takes this write for dead: the ledger must have moved
+			l.known = false
+			if err := l.stands(ctx, c.Ranges); err != nil {
+				return c, err
+			}
+			fallthrough
+		default:
 			l.known = false
 			return c, fmt.Errorf("commit: %w", err)
 		}
