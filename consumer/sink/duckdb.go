@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -140,17 +142,32 @@ func (d *duckDB) table(name string) string { return duckQuote(d.schema) + "." + 
 
 func duckQuote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
+// sourceColumn finds the column of the table function in DuckDB's words about a cast.
+var sourceColumn = regexp.MustCompile(`source column c(\d+)`)
+
 // duckRejects makes a *RejectedError of an error that is about the values.
-func duckRejects(err error) error {
+func duckRejects(err error, columns []duckColumn) error {
 	var e *duckdb.Error
-	if errors.As(err, &e) {
-		switch e.Type {
-		case duckdb.ErrorTypeConversion, duckdb.ErrorTypeOutOfRange, duckdb.ErrorTypeInvalidInput, duckdb.ErrorTypeConstraint:
-			if len(e.Msg) > 500 { // it quotes the value
-				err = &duckdb.Error{Type: e.Type, Msg: strings.ToValidUTF8(e.Msg[:500], "") + "..."}
-			}
-			return &RejectedError{Err: err}
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Type {
+	case duckdb.ErrorTypeConversion, duckdb.ErrorTypeOutOfRange, duckdb.ErrorTypeInvalidInput, duckdb.ErrorTypeConstraint:
+	default:
+		return err
+	}
+	rejected := &RejectedError{}
+	if m := sourceColumn.FindStringSubmatch(e.Msg); m != nil {
+		if i, err := strconv.Atoi(m[1]); err == nil && i < len(columns) {
+			rejected.Column = columns[i].info.Name
 		}
 	}
-	return err
+	// What follows is the value, which may be long and is nobody's business in a log, and the statement.
+	msg, _, _ := strings.Cut(e.Msg, "\n")
+	msg, _, _ = strings.Cut(msg, "  Input: ")
+	if len(msg) > 300 {
+		msg = strings.ToValidUTF8(msg[:300], "") + "..."
+	}
+	rejected.Err = &duckdb.Error{Type: e.Type, Msg: msg}
+	return rejected
 }

@@ -76,7 +76,7 @@ func (d *duckDB) merge(ctx context.Context, tx *sql.Tx, b Batch, rows []int) (St
 		d.table(b.Table.Name), strings.Join(selected, ", "), rowsFunction, id, key, key,
 		duckOrder(b, "fresh"), duckOrder(b, "held"), strings.Join(set, ", "), strings.Join(names, ", "), strings.Join(values, ", ")))
 	if err != nil {
-		return Stats{}, duckRejects(err)
+		return Stats{}, duckRejects(err, src.columns)
 	}
 	defer changes.Close()
 	var stats Stats
@@ -92,7 +92,7 @@ func (d *duckDB) merge(ctx context.Context, tx *sql.Tx, b Batch, rows []int) (St
 		}
 	}
 	if err := changes.Err(); err != nil {
-		return Stats{}, duckRejects(err)
+		return Stats{}, duckRejects(err, src.columns)
 	}
 	stats.Unchanged = b.Rows.NumRows() - stats.Inserted - stats.Updated
 	return stats, nil

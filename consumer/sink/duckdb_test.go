@@ -83,3 +83,9 @@ func readDuckDB(t testing.TB, path, schema string, table sink.Table) []sinktest.
 	}
 	return out
 }
+
+func BenchmarkDuckDB(b *testing.B) {
+	sinktest.BenchmarkWrite(b, func(t testing.TB) sinktest.Destination {
+		return duckDBIn(t, filepath.Join(t.TempDir(), "warehouse.duckdb"))
+	})
+}

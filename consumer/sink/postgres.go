@@ -178,7 +178,7 @@ func (p *postgres) table(name string) string {
 func (p *postgres) quote(name string) string { return pgx.Identifier{pgName(name)}.Sanitize() }
 
 // copyColumn finds the column in the server's words about COPY: `COPY stage, line 3, column body: "..."`.
-var copyColumn = regexp.MustCompile(`^COPY .*?, line \d+, column (.+?)(?:: .*)?$`)
+var copyColumn = regexp.MustCompile(`(?m)^COPY .*?, line \d+, column (.+?)(?:: .*)?$`)
 
 // rejected makes a *RejectedError of an error that is about the values: SQLSTATE classes 22 (data exception), 23
 // (integrity constraint) and 54 (program limit, such as an index row that is too large). Others stay as they are.

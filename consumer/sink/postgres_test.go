@@ -103,3 +103,8 @@ func readPostgres(t testing.TB, ctx context.Context, c *pgx.Conn, schema string,
 	}
 	return out
 }
+
+func BenchmarkPostgres(b *testing.B) {
+	rawURL := e2e.Service(b, "TEST_POSTGRES_URL")
+	sinktest.BenchmarkWrite(b, func(t testing.TB) sinktest.Destination { return postgresIn(t, rawURL, newSchema(t, rawURL)) })
+}
