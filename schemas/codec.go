@@ -18,6 +18,8 @@ import (
 const frameHeader = 5
 
 var (
+	// ErrDocument reports what cannot become a record: it is not a JSON object, or it has no text under _id.
+	ErrDocument = errors.New("unusable document")
 	// ErrUnknownSchema reports an id that the registry does not know. Asking again is of use only if the id comes from
 	// another registry, or if the registry has lost data that is being restored.
 	ErrUnknownSchema = errors.New("the registry does not know this schema id")
@@ -55,11 +57,10 @@ func NewCodec(reg *sr.Client, topicPrefix string) *Codec {
 // Encode returns doc, one JSON object as Tiledesk sent it, as a frame: 0, the schema id in four bytes, the Avro body.
 // The resource's schema is registered when the first of its documents comes.
 //
-// Nothing of doc is lost: what does not fit its field, or has none, is in the field _extra (see there). A null and an
-// absent key are the same. Bytes that are not UTF-8 become U+FFFD, alone.
+// Nothing of doc is lost: what has no field, or does not fit it, goes into the field _extra. But a null counts as an
+// absent key, and bytes that are not UTF-8 become U+FFFD.
 //
-// Errors: the registry cannot be reached or refuses the schema (calling again tries again); doc is not a JSON object or
-// has no text under _id (calling again is of no use).
+// ErrDocument is about doc. After any other error try again: the registry could not be reached or refused the schema.
 func (c *Codec) Encode(ctx context.Context, r Resource, doc []byte) ([]byte, error) {
 	w := c.writers[r.Name]
 	if w == nil {
@@ -71,7 +72,7 @@ func (c *Codec) Encode(ctx context.Context, r Resource, doc []byte) ([]byte, err
 	}
 	frame, err := w.encode(header, doc)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s: document of %d bytes: %w", r.Name, len(doc), err)
+		return nil, fmt.Errorf("encode %s: %w of %d bytes: %w", r.Name, ErrDocument, len(doc), err)
 	}
 	return frame, nil
 }

@@ -142,8 +142,9 @@ type cell struct {
 }
 
 // Append adds one row to columns 0 to n-1 of b, n being the number of columns of Schema; b may have more columns behind,
-// which are the caller's to fill. An error, which names the field, means that the body is damaged or was written with another schema, or
-// that b's columns are not those of Schema; b is then unchanged.
+// which are the caller's to fill. An error, which names the field, means that the body is damaged or was written with
+// another schema, or that b's columns are not those of Schema; b is then unchanged. Take the batch out of b before any
+// column holds 2 GiB: Arrow's offsets end there, and nothing warns.
 func (d *Decoder) Append(b *array.RecordBuilder, body []byte) error {
 	if s := b.Schema(); s != d.fits.Load() {
 		if err := d.check(s); err != nil {

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func TestEncodeRefusesWhatIsNoRecord(t *testing.T) {
 		`{}`: `no text under "_id"`, `{"_id":5}`: `no text under "_id"`, `{"_id":null}`: `no text under "_id"`,
 	} {
 		frame, err := c.Encode(t.Context(), r, []byte(doc))
-		if err == nil || !strings.HasPrefix(err.Error(), "encode bots: ") || !strings.Contains(err.Error(), want) {
+		if !errors.Is(err, ErrDocument) || !strings.HasPrefix(err.Error(), "encode bots: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %x, %v, want an error with %q", doc, frame, err, want)
 		}
 	}

@@ -1,8 +1,6 @@
 package schemas
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 )
@@ -54,8 +52,6 @@ type scanner struct {
 	found   [][]byte
 	members []member
 }
-
-var errSyntax = errors.New("not valid JSON")
 
 // scan reads src, whose routes have the given number of slots. Where a key comes twice, the last one counts for the routes,
 // as JSON.parse has it; members has both.
@@ -255,92 +251,3 @@ func (s *scanner) take() {
 	s.out = append(s.out, s.src[s.pos])
 	s.pos++
 }
-
-func (s *scanner) text() error {
-	start := s.pos
-	for s.pos++; s.pos < len(s.src); s.pos++ {
-		switch c := s.src[s.pos]; {
-		case c == '"':
-			s.pos++
-			s.out = append(s.out, s.src[start:s.pos]...)
-			return nil
-		case c == '\\':
-			s.pos++
-			if err := s.escape(); err != nil {
-				return err
-			}
-		case c < ' ':
-			return s.wrong("a control character to be escaped")
-		}
-	}
-	return s.wrong("the end of a string")
-}
-
-// escape checks what follows a backslash and stops at its last byte.
-func (s *scanner) escape() error {
-	if s.pos < len(s.src) {
-		switch s.src[s.pos] {
-		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-			return nil
-		case 'u':
-			if _, ok := hex4(s.src[s.pos+1:]); ok {
-				s.pos += 4
-				return nil
-			}
-		}
-	}
-	return s.wrong("an escape that JSON has")
-}
-
-func (s *scanner) literal(word string) error {
-	if !hasPrefix(s.src[s.pos:], word) {
-		return s.wrong(word)
-	}
-	s.out = append(s.out, word...)
-	s.pos += len(word)
-	return nil
-}
-
-func (s *scanner) number() error {
-	start := s.pos
-	digits := func() bool {
-		from := s.pos
-		for s.pos < len(s.src) && s.src[s.pos] >= '0' && s.src[s.pos] <= '9' {
-			s.pos++
-		}
-		return s.pos > from
-	}
-	at := func(set string) bool {
-		for i := range len(set) {
-			if s.pos < len(s.src) && s.src[s.pos] == set[i] {
-				s.pos++
-				return true
-			}
-		}
-		return false
-	}
-	at("-")
-	if !at("0") && !digits() {
-		return s.wrong("a value")
-	}
-	if at(".") && !digits() {
-		return s.wrong("digits after the point")
-	}
-	if at("eE") {
-		at("+-")
-		if !digits() {
-			return s.wrong("digits of the exponent")
-		}
-	}
-	s.out = append(s.out, s.src[start:s.pos]...)
-	return nil
-}
-
-func (s *scanner) wrong(want string) error {
-	if s.pos >= len(s.src) {
-		return fmt.Errorf("%w: it ends at byte %d, want %s", errSyntax, len(s.src), want)
-	}
-	return fmt.Errorf("%w: byte %d is %q, want %s", errSyntax, s.pos, s.src[s.pos], want)
-}
-
-func hasPrefix(b []byte, s string) bool { return len(b) >= len(s) && string(b[:len(s)]) == s }
