@@ -97,7 +97,7 @@ func newest(l list, key func(record) time.Time) time.Time {
 func fresh(records []record, seen map[string]int64) []Doc {
 	var docs []Doc
 	for _, rec := range records {
-		if v, ok := seen[rec.ID]; ok && v == rec.version() {
+		if has(seen, rec) {
 			continue
 		}
 		seen[rec.ID] = rec.version()

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/sethvargo/go-envconfig"
+
 	"tilestream/schemas"
 )
 
@@ -42,6 +44,19 @@ func New(p Project, log *slog.Logger) *Client {
 		c.found.api.Store(&c.project.API)
 	}
 	return c
+}
+
+// Clients returns a client for each project of the settings; see Projects.
+func (c Config) Clients(lookup envconfig.Lookuper, log *slog.Logger) ([]*Client, error) {
+	projects, err := c.Projects(lookup)
+	if err != nil {
+		return nil, err
+	}
+	var out []*Client
+	for _, p := range projects {
+		out = append(out, New(p, log))
+	}
+	return out, nil
 }
 
 // Project returns the id of the project that the client reads.

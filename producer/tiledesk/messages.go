@@ -131,8 +131,7 @@ func (c *Client) messagesOf(ctx context.Context, r schemas.Resource, req record,
 	for _, m := range l.records {
 		t := m.changed()
 		tooNew := t.After(top.Add(overlap+grace)) && !t.After(l.now)
-		v, ok := seen[m.ID]
-		if t.Before(since) || tooNew || ok && v == m.version() {
+		if t.Before(since) || tooNew || has(seen, m) {
 			continue
 		}
 		docs = append(docs, m.Doc)

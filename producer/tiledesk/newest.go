@@ -44,22 +44,16 @@ func (c *Client) newestFirst(ctx context.Context, r schemas.Resource, by order, 
 			limit = l.limit
 			continue
 		}
-		known := func(rec record) bool {
-			v, ok := seen[rec.ID]
-			if !ok {
-				v, ok = ties[rec.ID]
-			}
-			return ok && v == rec.version()
-		}
-		repeat := func(rec record) bool { return !w.Floor.IsZero() && by.key(rec).After(w.Floor) || known(rec) }
-		if start > 0 && (len(l.records) == 0 || !repeat(l.records[0])) {
+		behind := func(rec record) bool { return !w.Floor.IsZero() && by.key(rec).After(w.Floor) }
+		repeat := func(rec record) bool { return behind(rec) || has(seen, rec) || has(ties, rec) }
+		// Documents equal to the floor come in any order, so they join a page to the last one only where they fill pages.
+		if start > 0 && (len(l.records) == 0 || !behind(l.records[0]) && !(shrinks > 0 && repeat(l.records[0]))) {
 			if shrinks++; shrinks > maxShrinks {
 				return &Error{Resource: r.Name, URL: c.base(V3), Err: errShrinks}
 			}
 			w.Skip = start
 			continue
 		}
-		shrinks = 0
 		if w.Top.IsZero() {
 			if len(l.records) == 0 {
 				return nil
@@ -96,7 +90,10 @@ func (c *Client) newestFirst(ctx context.Context, r schemas.Resource, by order, 
 			}
 			ties = atFloor
 		}
-		w.Floor, w.Skip = floor, start+len(l.records)
+		if len(docs) > 0 {
+			shrinks = 0
+		}
+		w.Floor, w.Skip = floor, resume(l, by, floor, start, limit)
 		p := Page{Docs: docs, Total: max(l.count, 0)}
 		if done {
 			p.Next = Cursor{Since: w.Top, Seen: seenFrom(seen, w.Top)}
@@ -109,4 +106,26 @@ func (c *Client) newestFirst(ctx context.Context, r schemas.Resource, by order, 
 			return nil
 		}
 	}
+}
+
+// has says whether the map holds the document in this version.
+func has(versions map[string]int64, rec record) bool {
+	v, ok := versions[rec.ID]
+	return ok && v == rec.version()
+}
+
+// resume returns where the next page must begin at the latest: at the first document of the floor's millisecond. Between two
+// queries a database may give documents that are equal in the order in another one (MongoDB, cursor.sort), so a border
+// through them can lose some; a page that holds all of them cannot. Where they fill pages, there is no such border.
+func resume(l list, by order, floor time.Time, start, limit int) int {
+	end := start + len(l.records)
+	for i, rec := range l.records {
+		if by.key(rec).Equal(floor) && i > 0 {
+			if _, size, next := window(start+i, limit); next+size > end {
+				return start + i
+			}
+			break
+		}
+	}
+	return end
 }
