@@ -38,13 +38,9 @@ func newPipeline(t testing.TB, env map[string]string) *pipeline {
 // sync publishes everything there is, then loads everything that is published, and returns what the loads did in all.
 func (p *pipeline) sync(t testing.TB) sink.Stats {
 	t.Helper()
-	projects, err := p.tiledesk.Projects(p.env)
+	clients, err := p.tiledesk.Clients(p.env, slog.Default())
 	if err != nil {
 		t.Fatal(err)
-	}
-	var clients []*tiledesk.Client
-	for _, project := range projects {
-		clients = append(clients, tiledesk.New(project, slog.Default()))
 	}
 	cfg := p.poll
 	cfg.Once = true

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -72,6 +73,41 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 	}
 	<-served
 	return nil
+}
+
+// During serves the routes while run is at work, until run returns; a server that fails ends run.
+func (h HTTP) During(ctx context.Context, routes http.Handler, run func(context.Context) error) error {
+	ln, err := h.Listen(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	go func() {
+		defer stop()
+		served <- Serve(ctx, ln, routes)
+	}()
+	err = run(ctx)
+	stop()
+	return errors.Join(err, <-served)
+}
+
+// Gate is a part of readiness: not ready, and why, until it is opened.
+type Gate struct {
+	Why  string
+	open atomic.Bool
+}
+
+// Open makes the gate ready, for good.
+func (g *Gate) Open() { g.open.Store(true) }
+
+// Ready returns Why as an error until the gate is open.
+func (g *Gate) Ready() error {
+	if g.open.Load() {
+		return nil
+	}
+	return errors.New(g.Why)
 }
 
 // healthcheck is the subcommand that every program has: images without a shell ask themselves with it.
