@@ -11,8 +11,8 @@ import (
 	"runtime"
 )
 
-// disk is a directory used as an object store: whole objects appear at once under a slash-separated name, and are on
-// the medium when a method returns. An absent object is fs.ErrNotExist.
+// disk is a directory used as an object store: whole objects appear at once under a slash-separated name. An
+// absent object is fs.ErrNotExist.
 type disk struct {
 	root  string
 	fault func(op, name string) error // tests: called before each step; an error fails the step
@@ -30,8 +30,8 @@ func (d disk) step(op, name string) error {
 
 func (d disk) path(name string) string { return filepath.Join(d.root, filepath.FromSlash(name)) }
 
-// create writes a new object under a name that nobody else uses or reads yet, and returns its size. After an error
-// nothing is left of it.
+// create writes a new object under a name that nobody else uses or reads yet, and returns its size. Its content is on
+// the medium then; its name is after syncDir. After an error nothing is left of it.
 func (d disk) create(name string, write func(io.Writer) error) (size int64, err error) {
 	if err := d.mkdir(path.Dir(name)); err != nil {
 		return 0, err
@@ -61,7 +61,7 @@ func (d disk) create(name string, write func(io.Writer) error) (size int64, err 
 	return w.n, f.Sync()
 }
 
-// createIfAbsent makes the object at the name, all of it at once, unless there is one: then it is fs.ErrExist. Of
+// createIfAbsent makes the object at the name, all of it at once and on the medium, unless there is one: then it is fs.ErrExist. Of
 // several callers, in any process, one wins. temp is a name that nobody else writes; it is fs.ErrNotExist where somebody
 // has removed it on the way. errUnsure: the object may be there.
 func (d disk) createIfAbsent(name, temp string, data []byte) error {
@@ -87,7 +87,8 @@ func (d disk) createIfAbsent(name, temp string, data []byte) error {
 	return nil
 }
 
-// move gives an object its final name. It may be called again, by anyone, for the same two names.
+// move gives an object its final name. It may be called again, by anyone, for the same two names. A power cut may undo
+// it: then the object still has its first name.
 func (d disk) move(from, to string) error {
 	if err := d.mkdir(path.Dir(to)); err != nil {
 		return err
@@ -95,14 +96,13 @@ func (d disk) move(from, to string) error {
 	if err := d.step("rename", to); err != nil {
 		return err
 	}
-	if err := os.Rename(d.path(from), d.path(to)); errors.Is(err, fs.ErrNotExist) {
-		if _, there := os.Stat(d.path(to)); there != nil {
-			return err
+	err := os.Rename(d.path(from), d.path(to))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, absent := os.Stat(d.path(to)); absent == nil {
+			return nil
 		}
-	} else if err != nil {
-		return err
 	}
-	return d.syncDir(path.Dir(to))
+	return err
 }
 
 // remove removes an object that may be gone already.
