@@ -56,7 +56,7 @@ func (p *Project) hireAs(id string, u *user, role string, at int64) Credential {
 		User: json.RawMessage(u.raw), Role: role, RoleType: 1, CreatedBy: u.ID, Tags: []string{},
 		CreatedAt: stamp(at), UpdatedAt: stamp(at), Authenticated: true, VirtualID: m.id,
 	}))
-	return Credential{u.Email, u.password, p.server.userToken(u, at/1000, uuid([]byte(u.ID)))}
+	return Credential{u.Email, u.password, p.server.userToken(u, at/1000, uuid(u.ID))}
 }
 
 // welcome makes a visitor a member of the project: what the widget does before the first message.

@@ -99,8 +99,8 @@ func newServer(opt Options, secret string) *Server {
 func (s *Server) AddProject(id, name string) *Project {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.newProject(id, name)
 	now := s.now()
+	p := s.newProject(id, name, now)
 	p.Owner = p.hire(s.newUser("owner@"+id+".example.com", "Olivia", "Owner", now), "owner", now)
 	p.Agent = p.hire(s.newUser("agent@"+id+".example.com", "Adam", "Agent", now), "agent", now)
 	owner := s.emails[p.Owner.Email].ID
@@ -113,9 +113,9 @@ func (s *Server) AddProject(id, name string) *Project {
 	return p
 }
 
-func (s *Server) newProject(id, name string) *Project {
+func (s *Server) newProject(id, name string, created int64) *Project {
 	p := &Project{
-		ID: id, server: s, created: s.now(), store: map[string]*collection{}, members: map[string]*member{}, subs: map[string]string{},
+		ID: id, server: s, created: created, store: map[string]*collection{}, members: map[string]*member{}, subs: map[string]string{},
 		pending: map[string]int64{},
 	}
 	for n, key := range collections {
@@ -138,11 +138,12 @@ func (s *Server) newID() string {
 // newUUID returns an id in the shape of a random UUID; the same in every run of the same calls.
 func (s *Server) newUUID() string {
 	s.counter++
-	h := sha256.Sum256(fmt.Appendf(nil, "%s %d", s.secret, s.counter))
-	return uuid(h[:])
+	return uuid(fmt.Sprint(s.secret, s.counter))
 }
 
-func uuid(h []byte) string {
+// uuid is the id in the shape of a UUID that belongs to a name.
+func uuid(name string) string {
+	h := sha256.Sum256([]byte(name))
 	x := hex.EncodeToString(h[:16])
 	return x[:8] + "-" + x[8:12] + "-4" + x[13:16] + "-a" + x[17:20] + "-" + x[20:32]
 }

@@ -60,15 +60,25 @@ func (c *collection) index(raw []byte) *record {
 func (c *collection) put(raw []byte, seq uint64) *record {
 	r := c.index(raw)
 	r.seq = seq
-	if old := c.byID[r.id]; old != nil {
-		r.seq, r.candidates = old.seq, old.candidates
-		c.remove(old)
-	}
+	old := c.byID[r.id]
 	c.byID[r.id] = r
+	if old != nil {
+		r.seq, r.candidates = old.seq, old.candidates
+	}
+	siblings := c.byKey[r.key]
+	if old != nil && old.created == r.created && old.key == r.key { // in the same places, as nearly always
+		swap(c.byCreated, old, r)
+		swap(siblings, old, r)
+		move(&c.byUpdated, old, r)
+		return r
+	}
+	if old != nil {
+		c.forget(old)
+		siblings = c.byKey[r.key]
+	}
 	insert(&c.byCreated, r, created)
 	insert(&c.byUpdated, r, updated)
 	if r.key != "" {
-		siblings := c.byKey[r.key]
 		insert(&siblings, r, created)
 		c.byKey[r.key] = siblings
 	}
@@ -77,6 +87,11 @@ func (c *collection) put(raw []byte, seq uint64) *record {
 
 func (c *collection) remove(r *record) {
 	delete(c.byID, r.id)
+	c.forget(r)
+}
+
+// forget takes the record out of the orders.
+func (c *collection) forget(r *record) {
 	cut(&c.byCreated, r, created)
 	cut(&c.byUpdated, r, updated)
 	if siblings, ok := c.byKey[r.key]; ok {
@@ -116,6 +131,30 @@ func cut(sorted *[]*record, r *record, by func(*record) int64) {
 	if i, ok := slices.BinarySearchFunc(*sorted, r, order(by)); ok {
 		*sorted = slices.Delete(*sorted, i, i+1)
 	}
+}
+
+// swap puts one record into the place of another with the same time of creation.
+func swap(sorted []*record, old, r *record) {
+	if i, ok := slices.BinarySearchFunc(sorted, old, order(created)); ok {
+		sorted[i] = r
+	}
+}
+
+// move puts one record into the list for another, shifting only those between the two places.
+func move(sorted *[]*record, old, r *record) {
+	list := *sorted
+	from, ok := slices.BinarySearchFunc(list, old, order(updated))
+	if !ok {
+		return
+	}
+	to, _ := slices.BinarySearchFunc(list, r, order(updated))
+	if to > from {
+		to--
+		copy(list[from:to], list[from+1:to+1])
+	} else {
+		copy(list[to+1:from+1], list[to:from])
+	}
+	list[to] = r
 }
 
 const stampLayout = "2006-01-02T15:04:05.000Z"

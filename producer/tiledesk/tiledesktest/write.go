@@ -277,7 +277,7 @@ func (s *Server) deleteRequest(c *call) answer {
 
 func (s *Server) createSubscription(c *call) answer {
 	now := stamp(s.now())
-	id, secret := s.newID(), uuid([]byte(s.secret+" of all subscriptions"))
+	id, secret := s.newID(), uuid(s.secret+" of all subscriptions")
 	c.project.subs[id] = secret
 	doc := encode(struct {
 		ID        string `json:"_id"`
