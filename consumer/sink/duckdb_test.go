@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,6 +19,74 @@ func TestDuckDB(t *testing.T) {
 	sinktest.Run(t, func(t testing.TB) sinktest.Destination {
 		return duckDBIn(t, filepath.Join(t.TempDir(), "warehouse.duckdb"))
 	})
+}
+
+func TestDuckDBLoads(t *testing.T) {
+	wantLoads(t, duckDBIn(t, filepath.Join(t.TempDir(), "warehouse.duckdb")))
+}
+
+func TestDuckDBCrash(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "warehouse.duckdb")
+	child := func() *exec.Cmd { return streamForever(t, "duckdb://"+path, "Test set") }
+	sinktest.Crash(t, duckDBIn(t, path), child, func() {
+		_, err := sink.Open(t.Context(), "duckdb://"+path, "Test set")
+		if err == nil || !strings.Contains(err.Error(), "another program has "+path+" open") {
+			t.Errorf("Open while another process has it: %v", err)
+		}
+	})
+}
+
+// Other programs read the file while the sink is closed, and a build with other settings may open it.
+func TestDuckDBSettings(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "warehouse.duckdb")
+	s, err := sink.Open(t.Context(), "duckdb://"+path+"?threads=1&checkpoint_threshold=1MB", "tiledesk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("Close again: %v", err)
+	}
+	if _, err := sink.Open(t.Context(), "duckdb://"+path+"?no_such_setting=1", "tiledesk"); err == nil || !strings.Contains(err.Error(), "no_such_setting") {
+		t.Errorf("Open with a setting that is none: %v", err)
+	}
+	if _, err := sink.Open(t.Context(), "duckdb:///", "tiledesk"); err == nil || !strings.Contains(err.Error(), "it takes a path") {
+		t.Errorf("Open without a path: %v", err)
+	}
+}
+
+// A reader in this process, such as the console, keeps DuckDB's own handle alive while the sink closes and opens.
+func TestDuckDBOpensBesideReader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "warehouse.duckdb")
+	d := duckDBIn(t, path)
+	things := sinktest.Table("things", sinktest.Column("text", sinktest.String))
+	var reader *sql.Conn
+	for i := range int64(3) {
+		to := d.Open(t)
+		if err := to.Prepare(t.Context(), things); err != nil {
+			t.Fatal(err)
+		}
+		b := sink.Batch{ID: "load", Table: things, Ranges: []sink.Range{sinktest.Span(0, i, i+1)}, Rows: sinktest.Record(things.Schema, []sinktest.Row{{"_id": "a", "_kafka_offset": i}})}
+		if _, err := to.Write(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		if reader == nil {
+			db, err := sql.Open("duckdb", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if reader, err = db.Conn(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			defer reader.Close()
+		}
+		if err := to.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func duckDBIn(t testing.TB, path string) sinktest.Destination {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -95,10 +94,10 @@ func (p *postgres) Write(ctx context.Context, b Batch) (Stats, error) {
 		return p.account(ctx, tx, b, stats, started)
 	})
 	if err != nil {
-		p.forget(b.Table.Name, err)
 		if errors.Is(err, ErrFenced) {
 			return Stats{}, err
 		}
+		p.forget(b.Table.Name) // someone may have changed it
 		return Stats{}, fmt.Errorf("write %s: %w", b.Table.Name, err)
 	}
 	return stats, nil
@@ -159,14 +158,11 @@ func (p *postgres) account(ctx context.Context, tx pgx.Tx, b Batch, stats Stats,
 	return tx.SendBatch(ctx, &todo).Close()
 }
 
-// forget makes the next Prepare look at the table again where the error says that it is not as it was left.
-func (p *postgres) forget(table string, err error) {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && strings.HasPrefix(pg.Code, "42") { // syntax error or access rule violation: no such table, column
-		p.mu.Lock()
-		delete(p.prepared, table)
-		p.mu.Unlock()
-	}
+// forget makes the next Prepare look at the table again.
+func (p *postgres) forget(table string) {
+	p.mu.Lock()
+	delete(p.prepared, table)
+	p.mu.Unlock()
 }
 
 // table is the quoted name of a table in the dataset.
@@ -177,19 +173,25 @@ func (p *postgres) table(name string) string {
 // quote quotes the name of a column.
 func (p *postgres) quote(name string) string { return pgx.Identifier{pgName(name)}.Sanitize() }
 
-// copyColumn finds the column in the server's words about COPY: `COPY stage, line 3, column body: "..."`.
-var copyColumn = regexp.MustCompile(`(?m)^COPY .*?, line \d+, column (.+?)(?:: .*)?$`)
-
 // rejected makes a *RejectedError of an error that is about the values: SQLSTATE classes 22 (data exception), 23
 // (integrity constraint) and 54 (program limit, such as an index row that is too large). Others stay as they are.
-func rejected(err error) error {
+func rejected(err error, columns []pgColumn) error {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) || len(pg.Code) != 5 || !slices.Contains([]string{"22", "23", "54"}, pg.Code[:2]) {
 		return err
 	}
-	column := pg.ColumnName
-	if m := copyColumn.FindStringSubmatch(pg.Where); m != nil {
-		column = m[1]
+	return &RejectedError{Column: columnIn(pg.Where, columns), Err: err}
+}
+
+// columnIn finds the column in the server's words about COPY, `COPY stage, line 3, column body` and perhaps more.
+func columnIn(where string, columns []pgColumn) string {
+	_, rest, _ := strings.Cut(where, "COPY "+pgStageName+", line ")
+	_, rest, _ = strings.Cut(rest, ", column ")
+	var found, name string
+	for _, c := range columns { // the longest, since a name may begin with another
+		if n := pgName(c.name); strings.HasPrefix(rest, n) && len(n) > len(name) {
+			found, name = c.name, n
+		}
 	}
-	return &RejectedError{Column: column, Err: err}
+	return found
 }

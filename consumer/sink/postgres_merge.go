@@ -17,7 +17,10 @@ import (
 )
 
 // pgStage is the temporary table that a batch is copied into; it lives as long as the transaction.
-const pgStage = `pg_temp._tilestream_stage`
+const (
+	pgStageName = `_tilestream_stage`
+	pgStage     = `pg_temp.` + pgStageName
+)
 
 // merge copies the rows into the stage and merges it into the table.
 func (p *postgres) merge(ctx context.Context, tx pgx.Tx, b Batch, rows []int) (Stats, error) {
@@ -53,20 +56,20 @@ func (p *postgres) merge(ctx context.Context, tx pgx.Tx, b Batch, rows []int) (S
 		stage = append(stage, p.quote(f.Name)+` `+pgTypes[k])
 	}
 	list := strings.Join(names, ", ")
-	if _, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE _tilestream_stage (`+strings.Join(stage, ", ")+`) ON COMMIT DROP`); err != nil {
+	if _, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE `+pgStageName+` (`+strings.Join(stage, ", ")+`) ON COMMIT DROP`); err != nil {
 		return Stats{}, err
 	}
 	if _, err := tx.Conn().PgConn().CopyFrom(ctx, &c, `COPY `+pgStage+` (`+list+`) FROM STDIN BINARY`); err != nil {
 		if c.err != nil {
 			return Stats{}, c.err
 		}
-		return Stats{}, rejected(err)
+		return Stats{}, rejected(err, c.columns)
 	}
 
 	stats := Stats{}
 	sql := p.mergeSQL(b, list, slices.Sorted(maps.Keys(have)))
 	if err := tx.QueryRow(ctx, sql).Scan(&stats.Inserted, &stats.Updated); err != nil {
-		return Stats{}, rejected(err)
+		return Stats{}, rejected(err, c.columns)
 	}
 	stats.Unchanged = b.Rows.NumRows() - stats.Inserted - stats.Updated
 	return stats, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net/url"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -18,6 +19,17 @@ import (
 func TestPostgres(t *testing.T) {
 	rawURL := e2e.Service(t, "TEST_POSTGRES_URL")
 	sinktest.Run(t, func(t testing.TB) sinktest.Destination { return postgresIn(t, rawURL, newSchema(t, rawURL)) })
+}
+
+func TestPostgresLoads(t *testing.T) {
+	rawURL := e2e.Service(t, "TEST_POSTGRES_URL")
+	wantLoads(t, postgresIn(t, rawURL, newSchema(t, rawURL)))
+}
+
+func TestPostgresCrash(t *testing.T) {
+	rawURL := e2e.Service(t, "TEST_POSTGRES_URL")
+	schema := newSchema(t, rawURL)
+	sinktest.Crash(t, postgresIn(t, rawURL, schema), func() *exec.Cmd { return streamForever(t, rawURL, schema) }, nil)
 }
 
 // newSchema names a schema that is dropped when the test ends.
