@@ -102,8 +102,11 @@ func (c *Client) ask(ctx context.Context, api API, path string) *Error {
 		return err
 	})
 	var e *Error
-	if err == nil || errors.As(err, &e) {
-		return e
+	if err != nil && !errors.As(err, &e) {
+		e = &Error{Resource: "probe of the API", Err: err}
 	}
-	return &Error{Resource: "probe of the API", Err: err}
+	if e != nil {
+		e.whole = true
+	}
+	return e
 }

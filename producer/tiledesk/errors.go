@@ -22,6 +22,7 @@ type Error struct {
 	Hint     string // what to do about it
 	Err      error  // the cause, where it was not the server's answer
 
+	whole bool          // of the project, not of one resource
 	again bool          // may pass by itself
 	after time.Duration // the server's wish for the next try; 0 without one
 }
@@ -55,29 +56,23 @@ func (e *Error) Unwrap() error { return e.Err }
 // errNotOffered is the cause where the dialect has no such resource.
 var errNotOffered = errors.New("the documented API does not have this resource")
 
-// notMember is what the server answers to a user of another project (Tiledesk middleware/has-role.js).
+// notMember is what the server answers to a user of another project, and to a subscription where those may not read
+// (Tiledesk middleware/has-role.js).
 const notMember = "dont belong to the project"
 
 // IsSkippable says whether the error concerns one resource alone: the credential may not read it (403), or the server does
 // not have it (404). The others of the project can go on. A wrong project or credential is not skippable.
 func IsSkippable(err error) bool {
 	var e *Error
-	if !errors.As(err, &e) {
+	if !errors.As(err, &e) || e.whole {
 		return false
 	}
-	switch e.Status {
-	case http.StatusForbidden:
-		return !strings.Contains(e.Message, notMember)
-	case http.StatusNotFound:
-		return true
-	}
-	return errors.Is(e.Err, errNotOffered)
+	return e.Status == http.StatusForbidden || e.Status == http.StatusNotFound || errors.Is(e.Err, errNotOffered)
 }
 
-// isForbidden says whether the role, rather than the membership, is what is missing.
 func isForbidden(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.Status == http.StatusForbidden && IsSkippable(err)
+	return errors.As(err, &e) && e.Status == http.StatusForbidden
 }
 
 // hint says what to do about an answer.
@@ -87,6 +82,8 @@ func (c *Client) hint(status int, message string) string {
 		return "the project bans this address: see its IP filter in the Tiledesk dashboard"
 	case status == 401:
 		return "check " + c.project.Credential.variables() + ": the server does not know the credential"
+	case status == 403 && c.project.Credential.SubscriptionID != "":
+		return "a subscription may not read this: use a token, or leave the resource out of TILEDESK_RESOURCES"
 	case status == 403 && strings.Contains(message, notMember):
 		return fmt.Sprintf("the user of %s is not a member of project %s: invite it, or check TILEDESK_PROJECT_ID", c.project.Credential.variables(), c.project.ID)
 	case status == 403:

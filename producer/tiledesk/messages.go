@@ -23,10 +23,9 @@ func (c *Client) messages(ctx context.Context, r schemas.Resource, from Cursor, 
 		if !isForbidden(err) {
 			return err
 		}
-		if !c.noMessages.Swap(true) {
-			c.log.Info("tiledesk: the role may not list messages; reading them request by request, which takes one API request each",
-				"project", c.project.ID)
-		}
+		c.log.Info("tiledesk: the role may not list messages; reading them request by request, which takes one API request each",
+			"project", c.project.ID)
+		c.noMessages.Store(true)
 		from = cur
 	}
 	if from.Walk != nil && from.Walk.After == "" {

@@ -164,6 +164,7 @@ func (c *Client) unanswered(e *Error, err error) *Error {
 func (c *Client) refused(e *Error, resp *http.Response, body []byte) *Error {
 	e.Message = c.hide(message(body))
 	e.Hint = c.hint(e.Status, e.Message)
+	e.whole = e.Status == http.StatusForbidden && strings.Contains(e.Message, notMember) && c.project.Credential.SubscriptionID == ""
 	if to := resp.Header.Get("Location"); to != "" && e.Status < 400 {
 		e.Message = "redirected to " + to
 	}

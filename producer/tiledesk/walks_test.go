@@ -1,6 +1,7 @@
 package tiledesk
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -11,6 +12,8 @@ import (
 	"tilestream/schemas"
 )
 
+var seeds = flag.Uint64("seeds", 5, "how many worlds TestWalks reads in each way")
+
 // inWorld returns a client of the world.
 func inWorld(w *world, api API) *Client {
 	c := New(Project{ID: "p", URL: "http://tiledesk.test", API: api, RequestsPerMinute: 1e9, Credential: Credential{Token: ops.Secret("t")}}, quiet())
@@ -18,14 +21,14 @@ func inWorld(w *world, api API) *Client {
 	return c
 }
 
-// row returns a row of schemas.Resources with a small page, so that few documents make many pages.
+// row returns a row of schemas.Resources with pages of that size; 0 leaves it.
 func row(name string, limit int) schemas.Resource {
 	rs, err := schemas.ByName(name)
 	if err != nil {
 		panic(err)
 	}
-	if rs[0].Limit = limit; limit == 0 {
-		rs = schemas.Resources
+	if limit > 0 {
+		rs[0].Limit = limit
 	}
 	return rs[0]
 }
@@ -58,11 +61,7 @@ func TestWalks(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			seeds := uint64(15)
-			if testing.Short() {
-				seeds = 3
-			}
-			for seed := range seeds {
+			for seed := range *seeds {
 				w := newWorld(seed)
 				if w.ties = 2; tt.ties {
 					w.ties = 0

@@ -192,8 +192,8 @@ func (w *world) serve(rec *httptest.ResponseRecorder, req *http.Request) {
 	path := parts[1]
 	if len(parts) == 4 { // requests/r-ID/messages
 		var ds []*thing
-		for _, m := range w.sorted("messages", "createdAt", 1) {
-			if "r-"+m.request == parts[2] {
+		for _, m := range w.docs["messages"] {
+			if m.request == parts[2][2:] {
 				ds = append(ds, m)
 			}
 		}
