@@ -39,7 +39,7 @@ func (l *loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 		if ctx.Err() == nil {
 			l.fail(err)
 		}
-		return nil, err
+		return nil, nil // nothing to fetch; the client would log an error of ours, and join again
 	}
 	backlog := map[sink.Partition]Backlog{}
 	l.mu.Lock()

@@ -24,12 +24,13 @@ type Config struct {
 	client []kgo.Opt // tests make the group faster
 }
 
-// The shares of MEMORY_LIMIT. What is accounted never exceeds the limit by more than one poll.
+// The shares of MEMORY_LIMIT. What is accounted never exceeds the limit by more than one poll. Fetches are small since
+// brokers count compressed bytes, while we hold what comes out: often five times as much.
 const (
 	recordShare    = 2  // fetching pauses while raw records hold 1/2 of the limit; Arrow rows have the rest
-	fetchShare     = 16 // one fetch asks a broker for 1/16 of the limit
-	fetches        = 4  // so many fetches are under way or wait to be polled: together 1/4 of the limit
-	partitionShare = 64 // and for one partition 1/64 of that, so that a fetch brings something of every partition
+	fetchShare     = 32 // one fetch asks a broker for 1/32 of the limit
+	fetches        = 2  // so many fetches are under way or wait to be polled
+	partitionShare = 64 // a fetch asks for 1/64 of its size from one partition, so that it brings something of each
 	batchShare     = 4  // the largest BATCH_BYTES: a batch and the Arrow rows of it must fit beside the others
 )
 

@@ -73,34 +73,30 @@ func reached(next, targets map[sink.Partition]int64, ps []sink.Partition) bool {
 	return true
 }
 
-// ends lists where the partitions of our topics end for a reader of committed transactions. Partitions that hold nothing are left out.
+// ends lists the partitions of our topics that hold more than the ledger has, and where they end for a reader of committed
+// transactions.
 func (l *loader) ends(ctx context.Context) (map[sink.Partition]int64, error) {
-	var topics []string
-	for topic := range l.tables {
-		topics = append(topics, topic)
-	}
-	starts, err := l.admin.ListStartOffsets(ctx, topics...)
+	topics, err := l.admin.ListTopics(ctx, l.topics()...)
 	if err != nil {
-		return nil, fmt.Errorf("list the starts of partitions: %w", err)
+		return nil, fmt.Errorf("list topics: %w", err)
 	}
-	ends, err := l.admin.ListCommittedOffsets(ctx, topics...)
-	if err != nil {
-		return nil, fmt.Errorf("list the ends of partitions: %w", err)
-	}
-	targets := map[sink.Partition]int64{}
-	for topic, ps := range ends {
-		for id, end := range ps {
-			start, _ := starts.Lookup(topic, id)
-			switch {
-			case id < 0: // the topic does not exist
-			case end.Err != nil:
-				return nil, fmt.Errorf("list the end of %s[%d]: %w", topic, id, end.Err)
-			case end.Offset > start.Offset:
-				targets[l.key(topic, id)] = end.Offset
-			}
+	var ps []sink.Partition
+	for _, t := range topics {
+		for id := range t.Partitions {
+			ps = append(ps, l.key(t.Topic, id))
 		}
 	}
-	return targets, nil
+	targets := map[sink.Partition]int64{}
+	if len(ps) == 0 {
+		return targets, nil
+	}
+	at, err := l.tryBegin(ctx, ps)
+	for p, b := range at {
+		if b.next < b.end {
+			targets[p] = b.end
+		}
+	}
+	return targets, err
 }
 
 // left counts the partitions here that have not reached their target, and lists those that are not here.

@@ -86,6 +86,9 @@ func fetchError(topic string, partition int32, err error) error {
 	switch {
 	case denied(err):
 		return fmt.Errorf("read %s: %w: give this user Read on the topic and on the group", topic, err)
+	case errors.Is(err, kerr.UnknownTopicID):
+		return fmt.Errorf("topic %s was deleted while it was read, and may have been created again. Start again: the ledger is then "+
+			"compared with what is there: %w", topic, err)
 	case errors.As(err, &loss):
 		return fmt.Errorf("%s[%d]: the brokers have lost records (unclean leader election): they had been read up to offset %d, and the "+
 			"partition now goes on from %d. Restart to compare with the ledger: %w", topic, partition, loss.ConsumedTo, loss.ResetTo, err)

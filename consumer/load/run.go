@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -138,14 +140,10 @@ func (l *loader) connect(ctx context.Context, kafka broker.Config) error {
 		return broker.Explain(fmt.Errorf("reach Kafka at %s: %w", strings.Join(kafka.Brokers, ","), err))
 	}
 	l.cluster = about.Cluster
-	var topics []string
-	for topic := range l.tables {
-		topics = append(topics, topic)
-	}
 	fetch := int32(min(max(l.memory.limit/fetchShare, minFetch), maxFetch))
 	l.kafka, err = kafka.NewClient(append([]kgo.Opt{
 		kgo.ConsumerGroup(l.cfg.Group),
-		kgo.ConsumeTopics(topics...),
+		kgo.ConsumeTopics(l.topics()...),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.RebalanceTimeout(rebalanceTimeout),
@@ -164,6 +162,8 @@ func (l *loader) connect(ctx context.Context, kafka broker.Config) error {
 	}, l.cfg.client...)...)
 	return err
 }
+
+func (l *loader) topics() []string { return slices.Collect(maps.Keys(l.tables)) }
 
 // leave commits for lag tools a last time, leaves the group and closes the client; it is patient for leaveTimeout.
 func (l *loader) leave() {

@@ -53,7 +53,7 @@ func newWorld(t *testing.T, partitions int32, resources ...string) *world {
 	t.Cleanup(registry.Close)
 	w := &world{T: t, cluster: cluster, registry: registry, warehouse: newWarehouse()}
 	w.kafka = broker.Config{Brokers: cluster.ListenAddrs(), Prefix: "test", Registry: broker.Registry{URL: registry.URL()}}
-	if w.client, err = w.kafka.NewClient(kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
+	if w.client, err = w.kafka.NewClient(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(12<<20)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.client.Close)
@@ -122,13 +122,23 @@ func (w *world) record(resource string, partition int32, id string, size int) *k
 	if err != nil {
 		w.Fatal(err)
 	}
-	doc := fmt.Sprintf(`{"_id":%q,"updatedAt":"2026-01-02T03:04:05.006Z","attributes":{"text":%q}}`, id, strings.Repeat("x", size))
+	doc := fmt.Sprintf(`{"_id":%q,"updatedAt":"2026-01-02T03:04:05.006Z","attributes":{"text":%q}}`, id, noise(size))
 	frame, err := w.codec.Encode(context.WithoutCancel(w.Context()), rs[0], []byte(doc))
 	if err != nil {
 		w.Fatal(err)
 	}
 	return &kgo.Record{Topic: "test." + resource, Partition: partition, Key: []byte(id), Value: frame,
 		Timestamp: time.UnixMilli(1_700_000_000_000), Headers: []kgo.RecordHeader{{Key: "project", Value: []byte("p1")}}}
+}
+
+// noise is text that does not compress.
+func noise(size int) string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = letters[rand.IntN(len(letters))]
+	}
+	return string(b)
 }
 
 func (w *world) produce(rs ...*kgo.Record) {

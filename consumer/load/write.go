@@ -79,58 +79,50 @@ func (w *writer) early() bool { return w.memory.full() || w.reached(w.t) }
 func (w *writer) write(ctx context.Context, b *batch) error {
 	started := time.Now()
 	var rows *rows
-	asked := true // the ledger has been asked since the last failed write
+	var failed error // the last write's; nil once the ledger has been asked what became of it
 	defer func() {
 		rows.release(w.memory)
 		w.memory.hold(-b.cost())
 	}()
-	err := w.retry(ctx, "load "+w.t.topic, func() (err error) {
-		w.leave(b, func(p *part) bool { return p.lost })
-		if !asked {
-			if err = w.settle(ctx, b, started); err != nil {
-				return err
+	err := w.retry(ctx, "load "+w.t.topic, func() error {
+		for {
+			w.leave(b, func(p *part) bool { return p.lost })
+			if err := failed; err != nil {
+				before := len(b.parts)
+				if err := w.settle(ctx, b, started); err != nil {
+					return err
+				}
+				failed = nil
+				if len(b.parts) == before {
+					return err
+				}
 			}
-			asked = true
-		}
-		if len(b.parts) == 0 {
-			return nil
-		}
-		if !rows.of(b) {
-			rows.release(w.memory)
-			if rows, err = w.build(ctx, b); err != nil {
-				return err
+			if len(b.parts) == 0 {
+				return nil
+			}
+			if !rows.of(b) {
+				rows.release(w.memory)
+				var err error
+				if rows, err = w.build(ctx, b); err != nil {
+					return err
+				}
+			}
+			var stats sink.Stats
+			if stats, failed = w.apply(ctx, rows); failed == nil {
+				w.done(b.parts, rows.ID, stats, started)
+				return nil
+			}
+			var rejected *sink.RejectedError
+			if errors.As(failed, &rejected) {
+				return fmt.Errorf("%s: %w: nothing of the batch was loaded, and nothing is skipped: the ledger stands before it", describe(rows.Ranges), failed)
 			}
 		}
-		stats, err := w.apply(ctx, rows)
-		if err == nil {
-			w.done(b.parts, rows.ID, stats, started)
-			return nil
-		}
-		asked = false
-		var rejected *sink.RejectedError
-		if errors.As(err, &rejected) {
-			return fmt.Errorf("%s: %w: nothing of the batch was loaded, and nothing is skipped: the ledger stands before it", describe(rows.Ranges), err)
-		}
-		if !errors.Is(err, sink.ErrFenced) {
-			return err
-		}
-		if err = w.settle(ctx, b, started); err != nil {
-			return err
-		}
-		asked = true
-		if len(b.parts) > 0 {
-			return errMoved
-		}
-		return nil
 	})
 	if ctx.Err() != nil {
 		return nil
 	}
 	return err
 }
-
-// errMoved reports that some of a batch's partitions were moved by another consumer: the others are to be written.
-var errMoved = errors.New("another consumer has moved a part of the batch")
 
 // leave takes parts out of a batch that is with the writer.
 func (w *writer) leave(b *batch, gone func(*part) bool) {

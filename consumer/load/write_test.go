@@ -84,14 +84,16 @@ func TestWriteOutcomes(t *testing.T) {
 		ledger  [2]int64
 		err     error
 	}{
-		"fails, then works":    {faults: []fault{before, before}, batches: 1, ledger: [2]int64{1, 1}},
-		"reply lost":           {faults: []fault{after}, batches: 1, ledger: [2]int64{1, 1}},
-		"fenced by mistake":    {faults: []fault{fence, fence}, batches: 1, ledger: [2]int64{1, 1}},
-		"down for long":        {faults: make([]fault, down), batches: 1, ledger: [2]int64{1, 1}},
-		"down for long, once":  {faults: make([]fault, down), once: true, err: errWarehouse},
-		"rejected":             {faults: []fault{reject}, err: &sink.RejectedError{}},
-		"one part revoked":     {faults: []fault{before}, during: func(l *loader, _ *warehouse, ps []*partition) { l.mu.Lock(); l.drop(ps[0].Partition); l.mu.Unlock() }, batches: 1, ledger: [2]int64{0, 1}},
-		"all parts revoked":    {faults: []fault{before}, during: func(l *loader, _ *warehouse, ps []*partition) { l.revoked(nil, nil, map[string][]int32{"test.tags": {0, 1}}) }},
+		"fails, then works":   {faults: []fault{before, before}, batches: 1, ledger: [2]int64{1, 1}},
+		"reply lost":          {faults: []fault{after}, batches: 1, ledger: [2]int64{1, 1}},
+		"fenced by mistake":   {faults: []fault{fence, fence}, batches: 1, ledger: [2]int64{1, 1}},
+		"down for long":       {faults: make([]fault, down), batches: 1, ledger: [2]int64{1, 1}},
+		"down for long, once": {faults: make([]fault, down), once: true, err: errWarehouse},
+		"rejected":            {faults: []fault{reject}, err: &sink.RejectedError{}},
+		"one part revoked":    {faults: []fault{before}, during: func(l *loader, _ *warehouse, ps []*partition) { l.mu.Lock(); l.drop(ps[0].Partition); l.mu.Unlock() }, batches: 1, ledger: [2]int64{0, 1}},
+		"all parts revoked": {faults: []fault{before}, during: func(l *loader, _ *warehouse, ps []*partition) {
+			l.revoked(nil, nil, map[string][]int32{"test.tags": {0, 1}})
+		}},
 		"one part moved to To": {during: func(_ *loader, w *warehouse, ps []*partition) { w.ledger[ps[0].Partition] = 1 }, batches: 1, ledger: [2]int64{1, 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
