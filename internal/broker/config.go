@@ -39,16 +39,16 @@ type SASL struct {
 // OAuth fetches bearer tokens by OAuth's client credentials grant (RFC 6749, 4.4).
 type OAuth struct {
 	TokenURL     string     `env:"TOKEN_URL" help:"for OAUTHBEARER: where tokens are issued for a client id and secret"`
-	ClientID     string     `env:"CLIENT_ID"`
-	ClientSecret ops.Secret `env:"CLIENT_SECRET"`
+	ClientID     string     `env:"CLIENT_ID" help:"for OAUTHBEARER: what to ask for a token as"`
+	ClientSecret ops.Secret `env:"CLIENT_SECRET" help:"for OAUTHBEARER: the secret of the client id"`
 	Scope        string     `env:"SCOPE" help:"scopes to ask for, with spaces between"`
 }
 
 // Registry is the schema registry.
 type Registry struct {
 	URL      string     `env:"URL" help:"unset with the embedded Kafka: an embedded registry, kept in DATA_DIR"`
-	Username string     `env:"USERNAME"`
-	Password ops.Secret `env:"PASSWORD"`
+	Username string     `env:"USERNAME" help:"for basic authentication, with the password"`
+	Password ops.Secret `env:"PASSWORD" help:"password of SCHEMA_REGISTRY_USERNAME"`
 	TLS      TLS        `env:", prefix=TLS_"`
 }
 

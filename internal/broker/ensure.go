@@ -32,18 +32,23 @@ func Ensure(ctx context.Context, cl *kgo.Client, log *slog.Logger, topics ...Top
 		return err
 	}
 	var errs []error
+	var created []string
 	for i, t := range topics {
 		switch err := kerr.ErrorForCode(have[i].ErrorCode); {
 		case err == nil:
 			errs = append(errs, check(ctx, adm, log, t, len(have[i].Partitions)))
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
-			errs = append(errs, create(ctx, adm, log, t))
+			errs = append(errs, create(ctx, adm, t))
+			created = append(created, t.Name)
 		default:
 			errs = append(errs, Explain(fmt.Errorf("look at topic %s: %w", t.Name, needs(err, "DESCRIBE, DESCRIBE_CONFIGS and CREATE", "topic", t.Name))))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
+	}
+	if len(created) > 0 {
+		log.Info("topics created", "topics", strings.Join(created, " "))
 	}
 	return wait(ctx, cl, topics)
 }
@@ -72,7 +77,7 @@ func look(ctx context.Context, cl *kgo.Client, topics []Topic) ([]kmsg.MetadataR
 	return out, nil
 }
 
-func create(ctx context.Context, adm *kadm.Client, log *slog.Logger, t Topic) error {
+func create(ctx context.Context, adm *kadm.Client, t Topic) error {
 	replication := t.Replication
 	if replication == 0 {
 		replication = -1 // the brokers' default (KIP-464)
@@ -82,11 +87,7 @@ func create(ctx context.Context, adm *kadm.Client, log *slog.Logger, t Topic) er
 		configs[k] = kadm.StringPtr(v)
 	}
 	_, err := adm.CreateTopic(ctx, t.Partitions, replication, configs, t.Name)
-	switch {
-	case err == nil:
-		log.Info("topic created", "topic", t.Name, "partitions", t.Partitions)
-		return nil
-	case errors.Is(err, kerr.TopicAlreadyExists): // another one of us was faster, with the same settings
+	if err == nil || errors.Is(err, kerr.TopicAlreadyExists) { // another one of us was faster, with the same settings
 		return nil
 	}
 	return Explain(fmt.Errorf("create topic %s: %w", t.Name, needs(err, "CREATE", "topic", t.Name)))

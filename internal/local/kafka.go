@@ -111,7 +111,8 @@ func (k *Kafka) Close() error {
 	return errors.Join(err, k.lock.Unlock())
 }
 
-// fakeLogger passes what is worth a warning to slog.
+// fakeLogger passes errors to slog, and for debugging the rest: what the broker warns of, such as a transaction that took 5 ms,
+// asks nothing of anybody.
 type fakeLogger struct{ log *slog.Logger }
 
 func (l fakeLogger) Logf(level kfake.LogLevel, format string, args ...any) {
@@ -119,8 +120,6 @@ func (l fakeLogger) Logf(level kfake.LogLevel, format string, args ...any) {
 	switch level {
 	case kfake.LogLevelError:
 		to = slog.LevelError
-	case kfake.LogLevelWarn:
-		to = slog.LevelWarn
 	case kfake.LogLevelDebug:
 		return
 	}

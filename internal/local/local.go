@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -147,7 +146,7 @@ func bring(ctx context.Context, cfg *Config, o ops.Options) (_ *environment, err
 		return env, ops.Usagef("DATA_DIR=%s: %w", cfg.DataDir, err)
 	}
 	if len(cfg.Kafka.Brokers) == 0 {
-		k, err := StartKafka(ctx, filepath.Join(cfg.DataDir, "kafka"), o.Log)
+		k, err := StartKafka(ctx, cfg.DataDir, o.Log)
 		if err != nil {
 			return env, err
 		}

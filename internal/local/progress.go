@@ -67,51 +67,72 @@ func (l *lines) close() {}
 
 // bars draws a bar per resource: the part of what is published that is loaded, and the rate.
 type bars struct {
-	mu   sync.Mutex
-	box  *mpb.Progress
-	bars map[string]*mpb.Bar
-	sum  map[string]*counts
+	box *mpb.Progress
+	by  map[string]*bar
+}
+
+type bar struct {
+	*mpb.Bar
+	mu sync.Mutex
+	counts
+	first, last time.Time // of publishing, and of loading
 }
 
 func newBars(out io.Writer, resources []schemas.Resource) *bars {
-	b := &bars{box: mpb.New(mpb.WithOutput(out), mpb.WithWidth(32)), bars: map[string]*mpb.Bar{}, sum: map[string]*counts{}}
+	b := &bars{box: mpb.New(mpb.WithOutput(out), mpb.WithWidth(32)), by: map[string]*bar{}}
 	for _, r := range resources {
-		b.bars[r.Name] = b.box.New(0, mpb.BarStyle().Lbound("").Rbound("").Filler("━").Tip("━").Padding("─"),
+		one := &bar{}
+		one.Bar = b.box.New(0, mpb.BarStyle().Lbound("").Rbound("").Filler("━").Tip("━").Padding("─"),
 			mpb.PrependDecorators(decor.Name(r.Name, decor.WC{W: 17, C: decor.DindentRight})),
 			mpb.AppendDecorators(
-				decor.CountersNoUnit(" %d of %d", decor.WC{W: 20}),
-				decor.AverageSpeed(0, "  %.0f/s", decor.WC{W: 11}),
+				decor.CountersNoUnit(" %d of %d", decor.WC{W: 18}),
+				decor.Any(one.rate, decor.WC{W: 12}),
 			))
-		b.sum[r.Name] = &counts{}
+		b.by[r.Name] = one
 	}
 	return b
 }
 
-func (b *bars) published(resource string, docs int) {
+// rate is shown once something is loaded.
+func (b *bar) rate(decor.Statistics) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.sum[resource]
-	c.published += int64(docs)
-	b.bars[resource].SetTotal(c.published, false)
+	if took := b.last.Sub(b.first).Seconds(); took > 0 {
+		return grouped(int64(float64(b.loaded)/took)) + "/s"
+	}
+	return ""
+}
+
+func (b *bars) published(resource string, docs int) {
+	one := b.by[resource]
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if one.first.IsZero() {
+		one.first = time.Now()
+	}
+	one.counts.published += int64(docs)
+	one.SetTotal(one.counts.published, false)
 }
 
 func (b *bars) loaded(resource string, rows int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := b.sum[resource]
-	c.loaded += rows
-	if c.loaded > c.published { // left in the topic by an earlier run
-		c.published = c.loaded
-		b.bars[resource].SetTotal(c.published, false)
+	one := b.by[resource]
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if one.first.IsZero() { // left in the topic by an earlier run
+		one.first = time.Now()
 	}
-	b.bars[resource].SetCurrent(c.loaded)
+	one.last = time.Now()
+	one.counts.loaded += rows
+	if one.counts.loaded > one.counts.published {
+		one.counts.published = one.counts.loaded
+		one.SetTotal(one.counts.published, false)
+	}
+	one.SetCurrent(one.counts.loaded)
 }
 
 func (b *bars) close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, bar := range b.bars {
-		bar.SetTotal(-1, true)
+	for _, one := range b.by {
+		one.SetTotal(-1, true)
 	}
 	b.box.Wait()
 }

@@ -25,7 +25,7 @@ func help(w io.Writer, name string, c Command, fs *flag.FlagSet, program Command
 		})
 	}
 	section(w, "Environment (NAME_FILE may hold the path of a file with the value of NAME)", func(row func(...string)) {
-		vs := Variables(&logConfig{})
+		vs := LogVariables()
 		if c.Config != nil {
 			vs = append(Variables(c.Config), vs...)
 		}
