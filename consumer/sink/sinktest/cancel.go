@@ -22,19 +22,18 @@ func cancelled(s *suite) {
 		}
 		b := s.batch(t, fresh, Span(0, next, next+int64(len(fresh))))
 		ctx, cancel := context.WithTimeout(s.Context(), took)
-		_, err := to.Write(ctx, b)
+		_, written := to.Write(ctx, b)
 		cancel()
-		var now map[sink.Partition]int64
-		if now, err = to.Next(s.Context(), []sink.Partition{Part(0)}); err != nil {
+		now, err := to.Next(s.Context(), []sink.Partition{Part(0)})
+		if err != nil {
 			s.Fatalf("Next after a cancelled write: %v", err)
 		}
-		switch now[Part(0)] {
-		case b.Ranges[0].To:
+		switch {
+		case now[Part(0)] == b.Ranges[0].To:
 			next = b.Ranges[0].To
 			rows = append(rows, fresh...)
-		case b.Ranges[0].From:
-		default:
-			s.Fatalf("the ledger is at %d after a write of %v", now[Part(0)], b.Ranges)
+		case now[Part(0)] != b.Ranges[0].From, written == nil:
+			s.Fatalf("the ledger is at %d after a write of %v that returned %v", now[Part(0)], b.Ranges, written)
 		}
 		took = took * 3 / 4
 	}
