@@ -137,9 +137,10 @@ func (l *lane) take(ctx context.Context, tx *transactions) (int64, error) {
 	return r.Offset, nil
 }
 
-// isFenced reports whether a later owner of the transactional id has taken over.
+// isFenced reports whether a later owner of the transactional id has taken over. Brokers say so in several ways: by the epoch,
+// or by the state of a transaction that the later owner has settled.
 func isFenced(err error) bool {
-	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.TransactionalIDNotFound)
+	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.InvalidTxnState)
 }
 
 // partitioner sends checkpoints to the partition they name, and everything else where its key hashes to, as Kafka's own
