@@ -13,7 +13,7 @@ import (
 // Names below the dataset's directory, always with slashes: on an object store they are keys. What starts with an
 // underscore is not data: Spark, Athena and Hive skip it, and no table's name can take it (see element).
 const (
-	loadsDir   = "_tilestream_loads"   // the log: one JSON object per load, the newest of which is the ledger
+	loadsDir   = loadsTable            // the log: one JSON object per load, the newest of which is the ledger
 	pendingDir = "_tilestream_pending" // what is written and not yet committed
 )
 

@@ -103,7 +103,7 @@ func readableColumn(a arrow.Array, k kind, nullable bool) error {
 	if !nullable && a.NullN() > 0 {
 		return errors.New("null in a column that takes none")
 	}
-	check := func(int) error { return nil }
+	var check func(i int) error
 	switch k {
 	case kindText:
 		s := a.(*array.String)
