@@ -12,7 +12,7 @@ import (
 	"tilestream/schemas"
 )
 
-var seeds = flag.Uint64("seeds", 5, "how many worlds TestWalks reads in each way")
+var seeds = flag.Uint64("seeds", 3, "how many worlds TestWalks reads in each way")
 
 // inWorld returns a client of the world.
 func inWorld(w *world, api API) *Client {
