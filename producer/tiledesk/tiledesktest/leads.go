@@ -32,7 +32,8 @@ func (s *Server) createLead(c *call) answer {
 	return ok(r.raw)
 }
 
-// changeLead changes a lead; the requests that show it keep their updatedAt.
+// changeLead changes a lead. That changes all its requests too: they hold a copy, and get a new updatedAt
+// (services/updateLeadQueued.js).
 func (s *Server) changeLead(c *call) answer {
 	r, refused := c.lead()
 	if r == nil {
@@ -42,22 +43,33 @@ func (s *Server) changeLead(c *call) answer {
 	if err != nil {
 		return plain(http.StatusBadRequest)
 	}
-	changes := []field{{"updatedAt", instant(s.now())}}
+	var changes []field
 	for k, v := range fields(body) {
 		if slices.Contains(leadFields, k) {
 			changes = append(changes, field{k, v})
 		}
 	}
-	return ok(c.project.change("leads", r, changes...).raw)
+	return ok(c.project.amend(r, s.after(r), changes...).raw)
 }
 
-// deleteLead hides a lead: status 1000.
+// amend writes a lead, and the copies of it in its requests a moment later.
+func (p *Project) amend(r *record, at int64, changes ...field) *record {
+	r = p.change("leads", r, append(changes, field{"updatedAt", instant(at)})...)
+	for _, q := range slices.Clone(p.store["requests"].byLead[r.id]) {
+		then := max(at+1, q.updated+1)
+		copied := with(r.raw, field{"createdAt", instant(then)}, field{"updatedAt", instant(then)})
+		p.change("requests", q, field{"snapshot", with(object(get(q.raw, "snapshot")), field{"lead", copied})}, field{"updatedAt", instant(then)})
+	}
+	return r
+}
+
+// deleteLead hides a lead: status 1000. Its requests stay as they are.
 func (s *Server) deleteLead(c *call) answer {
 	r, refused := c.lead()
 	if r == nil {
 		return refused
 	}
-	return ok(c.project.change("leads", r, field{"status", []byte("1000")}, field{"updatedAt", instant(s.now())}).raw)
+	return ok(c.project.change("leads", r, field{"status", []byte("1000")}, field{"updatedAt", instant(s.after(r))}).raw)
 }
 
 // eraseLead takes a lead away.

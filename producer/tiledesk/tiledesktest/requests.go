@@ -15,7 +15,7 @@ import (
 func (s *Server) listRequests(c *call) answer {
 	dates, err := parseDates(c.q, s.opt.Clock())
 	if err != nil {
-		return refuse(http.StatusInternalServerError, string(encode(map[string]any{"success": false, "error": err.Error()})))
+		return refuse(http.StatusInternalServerError, `{"success":false,"error":`+string(quote(err.Error()))+`}`)
 	}
 	descending, valid := parseDirection(c.q.Get("direction"))
 	if !valid {
@@ -160,6 +160,9 @@ func (p *Project) render(out []byte, r *record, populate bool) []byte {
 		out = append(out, raw[:len(raw)-1]...)
 	}
 	if l := get(raw, "lead"); l != nil {
+		if populate && p.store["leads"].byID[unquote(l)] == nil {
+			l = []byte("null") // the lead was erased
+		}
 		out = append(append(out, `,"requester_id":`...), l...)
 	}
 	if populate {

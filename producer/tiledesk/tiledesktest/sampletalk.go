@@ -185,7 +185,7 @@ func (t *talk) open(at int64, preflight bool, first string, by *record) {
 		p.put("leads", encode(doc))
 	} else if v.returns == 1 && v.company != "" { // known by now: the agent fills in what the customer told
 		l := p.store["leads"].byID[v.lead]
-		p.change("leads", l, field{"company", quote(v.company)}, field{"updatedAt", instant(at)}, field{"tags", []byte(`["returning"]`)})
+		p.amend(l, at, field{"company", quote(v.company)}, field{"tags", []byte(`["returning"]`)})
 	}
 	v.returns++
 	l := p.store["leads"].byID[v.lead]

@@ -12,7 +12,8 @@ import (
 // record is one stored document. It is never changed: an update puts another in its place.
 type record struct {
 	id               string
-	key              string // requests: request_id; messages: recipient; guests: uuid_user; leads: lead_id
+	key              string // requests: request_id; messages: recipient; leads: lead_id
+	lead             string // requests: the lead's _id
 	seq              uint64 // order of first insertion
 	created, updated int64  // ms
 	raw              []byte // as stored: references are ids, virtual fields are absent
@@ -26,12 +27,13 @@ type collection struct {
 	keyField  string
 	byID      map[string]*record
 	byKey     map[string][]*record // oldest first
+	byLead    map[string][]*record
 	byCreated []*record
 	byUpdated []*record
 }
 
 func newCollection(keyField string) *collection {
-	return &collection{keyField: keyField, byID: map[string]*record{}, byKey: map[string][]*record{}}
+	return &collection{keyField: keyField, byID: map[string]*record{}, byKey: map[string][]*record{}, byLead: map[string][]*record{}}
 }
 
 // index reads from a document what lists filter and sort by.
@@ -51,6 +53,8 @@ func (c *collection) index(raw []byte) *record {
 			r.status, _ = strconv.Atoi(string(v))
 		case "preflight":
 			r.preflight = string(v) == "true"
+		case "lead":
+			r.lead = unquote(v)
 		}
 	}
 	return r
@@ -65,23 +69,27 @@ func (c *collection) put(raw []byte, seq uint64) *record {
 	if old != nil {
 		r.seq, r.candidates = old.seq, old.candidates
 	}
-	siblings := c.byKey[r.key]
-	if old != nil && old.created == r.created && old.key == r.key { // in the same places, as nearly always
+	if old != nil && old.created == r.created && old.key == r.key && old.lead == r.lead { // in the same places, as nearly always
 		swap(c.byCreated, old, r)
-		swap(siblings, old, r)
+		swap(c.byKey[r.key], old, r)
+		swap(c.byLead[r.lead], old, r)
 		move(&c.byUpdated, old, r)
 		return r
 	}
 	if old != nil {
 		c.forget(old)
-		siblings = c.byKey[r.key]
 	}
 	insert(&c.byCreated, r, created)
 	insert(&c.byUpdated, r, updated)
-	if r.key != "" {
-		insert(&siblings, r, created)
-		c.byKey[r.key] = siblings
+	join := func(groups map[string][]*record, key string) {
+		if key != "" {
+			group := groups[key]
+			insert(&group, r, created)
+			groups[key] = group
+		}
 	}
+	join(c.byKey, r.key)
+	join(c.byLead, r.lead)
 	return r
 }
 
@@ -94,13 +102,17 @@ func (c *collection) remove(r *record) {
 func (c *collection) forget(r *record) {
 	cut(&c.byCreated, r, created)
 	cut(&c.byUpdated, r, updated)
-	if siblings, ok := c.byKey[r.key]; ok {
-		cut(&siblings, r, created)
-		c.byKey[r.key] = siblings
-		if len(siblings) == 0 {
-			delete(c.byKey, r.key)
+	leave := func(groups map[string][]*record, key string) {
+		if group := groups[key]; len(group) > 0 {
+			cut(&group, r, created)
+			groups[key] = group
+			if len(group) == 0 {
+				delete(groups, key)
+			}
 		}
 	}
+	leave(c.byKey, r.key)
+	leave(c.byLead, r.lead)
 }
 
 // first returns the oldest document with the key.

@@ -73,8 +73,11 @@ func (s *Server) postMessage(c *call) answer {
 func (p *Project) follow(r *record, message []byte, at int64) *record {
 	p.put("messages", message)
 	last := with(object(get(r.raw, "attributes")), field{"last_message", message})
-	return p.change("requests", r, field{"attributes", last}, field{"updatedAt", instant(at + touch)})
+	return p.change("requests", r, field{"attributes", last}, field{"updatedAt", instant(max(at+touch, r.updated+1))})
 }
+
+// after is now, or just after the document's last change where that is still to come: updatedAt only grows.
+func (s *Server) after(r *record) int64 { return max(s.now(), r.updated+1) }
 
 func object(value []byte) []byte {
 	if len(value) == 0 || value[0] != '{' {
@@ -140,7 +143,7 @@ func flat(projectUser []byte) json.RawMessage {
 
 // closeRequest closes a request; the notice of it is stored only after the request's last change.
 func (s *Server) closeRequest(c *call) answer {
-	p, now := c.project, s.now()
+	p := c.project
 	r := p.store["requests"].first(c.PathValue("request"))
 	if r == nil {
 		return refuse(http.StatusInternalServerError, `{"success":false,"error":"Error closing request"}`)
@@ -148,6 +151,7 @@ func (s *Server) closeRequest(c *call) answer {
 	if r.status == 1000 {
 		return ok(p.render(nil, r, true))
 	}
+	now := s.after(r)
 	r = p.close(r, c.who.id, now)
 	s.later(now+notice, func() { p.put("messages", p.closed(s.newID(), r, now+notice)) })
 	return ok(p.render(nil, r, true))
@@ -164,12 +168,11 @@ func (p *Project) close(r *record, by string, at int64) *record {
 
 // closed is the server's own message at the end of a request.
 func (p *Project) closed(id string, r *record, at int64) []byte {
-	ch := channel{text(get(r.raw, "channel"), "name")}
 	return encode(message{
 		SenderFullname: "Bot", Type: "text", ChannelType: "group", ID: id, Sender: "system", Recipient: r.key, Text: "Chat closed",
-		ProjectID: p.ID, CreatedBy: "system", Metadata: json.RawMessage(`"en"`),
+		ProjectID: p.ID, CreatedBy: "system", Metadata: get(r.raw, "language"),
 		Attributes: json.RawMessage(`{"subtype":"info/support","updateconversation":false,"messagelabel":{"key":"CHAT_CLOSED"}}`),
-		Channel:    ch, CreatedAt: stamp(at), UpdatedAt: stamp(at),
+		Channel:    channel{text(get(r.raw, "channel"), "name")}, CreatedAt: stamp(at), UpdatedAt: stamp(at),
 	})
 }
 
@@ -188,7 +191,7 @@ func (s *Server) reopenRequest(c *call) answer {
 		return refuse(http.StatusInternalServerError, `{"success":false,"error":"Error reopening request"}`)
 	}
 	if r.status != 100 && r.status != 200 {
-		r = c.project.reopen(r, s.now())
+		r = c.project.reopen(r, s.after(r))
 	}
 	return ok(c.project.render(nil, r, true))
 }
@@ -235,7 +238,7 @@ func (s *Server) patch(c *call, key string, change func(old []byte) []byte) answ
 	if r == nil {
 		return refuse(http.StatusNotFound, `{"success":false,"msg":"Request not found"}`)
 	}
-	r = c.project.change("requests", r, field{key, change(get(r.raw, key))}, field{"updatedAt", instant(s.now())})
+	r = c.project.change("requests", r, field{key, change(get(r.raw, key))}, field{"updatedAt", instant(s.after(r))})
 	return ok(c.project.render(nil, r, true))
 }
 
@@ -247,7 +250,7 @@ func (s *Server) patchRequest(c *call) answer {
 	if r == nil {
 		return refuse(http.StatusNotFound, `{"success":false,"msg":"Request not found"}`)
 	}
-	changes := []field{{"updatedAt", instant(s.now())}}
+	changes := []field{{"updatedAt", instant(s.after(r))}}
 	body, err := compact(c.body)
 	if err != nil {
 		return plain(http.StatusBadRequest)
