@@ -56,6 +56,14 @@ func (l *loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	return offsets, nil
 }
 
+// joined tells of an assignment without anything new in it: of those with something assign tells, once it is known where
+// they go on.
+func (l *loader) joined(_ context.Context, _ *kgo.Client, added map[string][]int32) {
+	if len(added) == 0 {
+		l.ev.assigned(nil)
+	}
+}
+
 // revoked forgets partitions that are no longer ours. A batch of them that is being written is left to the ledger: either
 // it gets in before the next owner's, or it is fenced.
 func (l *loader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int32) {

@@ -24,6 +24,13 @@ type Config struct {
 	client []kgo.Opt // tests make the group faster
 }
 
+// Now is a Config.Until for a Run that loads what there is when it begins.
+func Now() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
 // The shares of MEMORY_LIMIT. What is accounted never exceeds the limit by more than one poll. Fetches are small since
 // brokers count compressed bytes, while we hold what comes out: often five times as much.
 const (

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"log/slog"
 	"time"
 
 	"tilestream/consumer/sink"
@@ -9,10 +10,21 @@ import (
 // Events tells of the work while Run is at it. Callbacks may be nil; they are called from several goroutines, and hold
 // up the table that they tell of.
 type Events struct {
-	// Assigned has the partitions that this consumer begins to load, and what they hold that is not loaded yet.
+	// Assigned has the partitions that this consumer begins to load, and what they hold that is not loaded yet. It is
+	// empty where the group has nothing more for this consumer.
 	Assigned func(map[sink.Partition]Backlog)
 	// Loaded tells of a batch that the warehouse holds.
 	Loaded func(Loaded)
+}
+
+// Log are events that write a line for each load.
+func Log(log *slog.Logger) Events {
+	return Events{Loaded: func(l Loaded) {
+		if l.Rows > 0 {
+			log.Info("loaded", "table", l.Table, "rows", l.Rows, "new", l.Stats.Inserted, "updated", l.Stats.Updated,
+				"took", l.Took.Round(time.Millisecond), "behind", l.Behind)
+		}
+	}}
 }
 
 // Backlog is a partition's ledger and the end of what can be read from it.

@@ -55,7 +55,7 @@ type loader struct {
 }
 
 // Run loads the topics of all schemas.Resources as a member of the consumer group until ctx ends, or until Config.Until
-// says so, and returns nil then. A warehouse, registry or broker that is away is waited for; with Config.Until half a minute
+// says so, and returns nil then; ctx's error where it ends before Config.Until is fulfilled. A warehouse, registry or broker that is away is waited for; with Config.Until half a minute
 // at most. Errors: *ops.UsageError for settings; *RecordError, *LedgerError and *sink.RejectedError, which need somebody to
 // look; Kafka's denials. Whatever the error, nothing is skipped and nothing is lost.
 func Run(ctx context.Context, cfg Config, kafka broker.Config, to sink.Sink, ev Events) error {
@@ -72,10 +72,8 @@ func (l *loader) run(outer context.Context, kafka broker.Config) error {
 	defer fail(nil)
 	defer l.leave()
 	if err := l.connect(ctx, kafka); err != nil {
-		if outer.Err() != nil {
-			return nil
-		}
-		return err
+		fail(err)
+		return l.outcome(outer, err)
 	}
 
 	var work sync.WaitGroup
@@ -95,8 +93,18 @@ func (l *loader) run(outer context.Context, kafka broker.Config) error {
 	}
 	work.Wait()
 
-	if err := context.Cause(ctx); outer.Err() == nil && !errors.Is(err, errDrained) {
+	return l.outcome(outer, context.Cause(ctx))
+}
+
+// outcome is what Run returns, by what ended it first.
+func (l *loader) outcome(outer context.Context, err error) error {
+	switch {
+	case errors.Is(err, errDrained):
+		return nil
+	case outer.Err() == nil:
 		return err
+	case l.cfg.Until != nil:
+		return outer.Err() // not everything is loaded
 	}
 	return nil
 }
@@ -153,6 +161,7 @@ func (l *loader) connect(ctx context.Context, kafka broker.Config) error {
 		kgo.KeepControlRecords(),                    // positions move past transaction markers
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // an offset that is gone is an error, never skipped
 		kgo.AdjustFetchOffsetsFn(l.assign),
+		kgo.OnPartitionsAssigned(l.joined),
 		kgo.OnPartitionsRevoked(l.revoked),
 		kgo.OnPartitionsLost(l.revoked),
 		kgo.FetchMaxBytes(fetch),

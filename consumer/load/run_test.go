@@ -350,7 +350,7 @@ func TestMemoryLimit(t *testing.T) {
 	}
 	w.warehouse.entered = func(context.Context, sink.Batch) { time.Sleep(5 * time.Millisecond) }
 	cfg := w.config()
-	cfg.Until, cfg.MemoryLimit, cfg.BatchBytes, cfg.BatchRows = closed(), limit, limit/batchShare, 100_000
+	cfg.Until, cfg.MemoryLimit, cfg.BatchBytes, cfg.BatchRows = Now(), limit, limit/batchShare, 100_000
 	cfg.BatchAge = time.Hour // memory alone has to close batches
 	l, err := newLoader(cfg, w.kafka, w.warehouse, Events{})
 	if err != nil {
@@ -413,7 +413,7 @@ func TestEvents(t *testing.T) {
 	w := newWorld(t, 1, "tags")
 	w.produce(w.records("tags", 0, 120, 10)...)
 	cfg := w.config()
-	cfg.Until = closed()
+	cfg.Until = Now()
 	var rows, inserted int64
 	last := Loaded{Behind: -1}
 	var backlog map[sink.Partition]Backlog

@@ -90,7 +90,7 @@ func (w *world) config() Config {
 
 // once loads everything that there is.
 func (w *world) once(cfg Config) error {
-	cfg.Until = closed()
+	cfg.Until = Now()
 	return Run(w.Context(), cfg, w.kafka, w.warehouse, Events{})
 }
 
@@ -107,12 +107,6 @@ func (w *world) start(cfg Config, ev Events) (stop func() error) {
 	done := make(chan error, 1)
 	go func() { done <- Run(ctx, cfg, w.kafka, w.warehouse, ev) }()
 	return sync.OnceValue(func() error { cancel(); return <-done })
-}
-
-func closed() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
 }
 
 // record encodes a tag-like document of some size.
