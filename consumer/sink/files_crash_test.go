@@ -172,13 +172,18 @@ func steps(t *testing.T, test func(t *testing.T, n int) (reached bool)) {
 	}
 }
 
-// at calls do at the n-th step, and tells whether that was reached.
+// atStep calls do at the n-th step. Of the many writes that make a file, one in eight is a step.
 type atStep struct {
-	n, seen int // n 0: never
-	do      func(op, name string) error
+	n, seen, writes int // n 0: never
+	do              func(op, name string) error
 }
 
 func (a *atStep) fault(op, name string) error {
+	if op == "write" {
+		if a.writes++; a.writes%8 != 1 {
+			return nil
+		}
+	}
 	if a.seen++; a.seen != a.n {
 		return nil
 	}
@@ -187,6 +192,7 @@ func (a *atStep) fault(op, name string) error {
 
 // TestFilesKilled kills a process that loads, with SIGKILL, before each of its steps on the disk in turn.
 func TestFilesKilled(t *testing.T) {
+	t.Parallel()
 	db := openDB(t)
 	steps(t, func(t *testing.T, n int) bool {
 		dir := t.TempDir()
@@ -237,6 +243,7 @@ func TestFilesCrashChild(t *testing.T) {
 
 // TestFilesFault fails each step on the disk in turn, as a full disk does, and goes on with the same Sink.
 func TestFilesFault(t *testing.T) {
+	t.Parallel()
 	db := openDB(t)
 	steps(t, func(t *testing.T, n int) bool {
 		dir := t.TempDir()
@@ -261,6 +268,7 @@ func TestFilesFault(t *testing.T) {
 
 // TestFilesZombie stops a writer before each of its steps while another one takes its partition over, and lets it go on.
 func TestFilesZombie(t *testing.T) {
+	t.Parallel()
 	db := openDB(t)
 	steps(t, func(t *testing.T, n int) bool {
 		dir := t.TempDir()
@@ -290,6 +298,7 @@ func TestFilesZombie(t *testing.T) {
 
 // TestFilesProcesses has processes load the same partitions at the same time.
 func TestFilesProcesses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var wg sync.WaitGroup
 	for range 3 {

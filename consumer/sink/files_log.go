@@ -151,7 +151,7 @@ func (l *txlog) read(seq int64) (commit, error) {
 	}
 	var c commit
 	if err := json.Unmarshal(text, &c); err != nil {
-		return commit{}, fmt.Errorf("commit %s is damaged: %w: restore this file, or remove the table and load it again", l.disk.path(name), err)
+		return commit{}, fmt.Errorf("commit %s is damaged: %w: restore this file, or load into another dataset (WAREHOUSE_DATASET)", l.disk.path(name), err)
 	}
 	if c.Format != commitFormat || c.Seq != seq {
 		return commit{}, fmt.Errorf("commit %s has format %d and number %d: this version reads format %d", l.disk.path(name), c.Format, c.Seq, commitFormat)

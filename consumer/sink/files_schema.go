@@ -66,7 +66,7 @@ func (f *files) prepare(ctx context.Context, name string, t Table) error {
 		}
 		for column, is := range want {
 			if was, ok := old[column]; ok && !together(was, is) {
-				return fmt.Errorf("column %s is %s in earlier files and %s now: no query reads both; load into another dataset (WAREHOUSE_DATASET), or remove the table's directory and load it again", column, was, is)
+				return fmt.Errorf("column %s is %s in earlier files and %s now: no query reads both; load into another dataset (WAREHOUSE_DATASET)", column, was, is)
 			}
 		}
 	}
