@@ -140,7 +140,7 @@ func (s *Server) memberships(c *call) answer {
 	for _, p := range s.projects {
 		if m := p.members[who.id]; m != nil && !who.subscription {
 			r := p.store["project_users"].byID[m.id]
-			out = append(out, with(r.raw, field{"id_project", p.describe()}, field{"id_user", quote(who.id)}))
+			out = append(out, with(r.raw, field{"id_project", p.described}, field{"id_user", quote(who.id)}))
 		}
 	}
 	slices.SortFunc(out, func(a, b []byte) int { return strings.Compare(text(a, "_id"), text(b, "_id")) })

@@ -1,6 +1,9 @@
 package tiledesktest
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+)
 
 // user is an account; a person may belong to several projects.
 type user struct {
@@ -32,7 +35,7 @@ type member struct {
 
 func (s *Server) newUser(email, first, last string, at int64) *user {
 	return s.addUser(&user{
-		Status: 100, ID: s.newID(), Email: email, Firstname: first, Lastname: last, CreatedAt: stamp(at), UpdatedAt: stamp(at),
+		Status: 100, ID: s.newID(), Email: email, Firstname: first, Lastname: last, Phone: fmt.Sprintf("+39020%06d", s.counter), CreatedAt: stamp(at), UpdatedAt: stamp(at),
 		password: "correct-horse-1",
 	})
 }
@@ -51,6 +54,9 @@ func (p *Project) hire(u *user, role string, at int64) Credential {
 func (p *Project) hireAs(id string, u *user, role string, at int64) Credential {
 	m := &member{id: id, role: role, fullname: u.fullname(), email: u.Email, phone: u.Phone}
 	p.members[u.ID] = m
+	if role == "owner" {
+		p.described = with(p.described, field{"createdBy", quote(u.ID)})
+	}
 	p.put("project_users", encode(projectUser{
 		Available: true, LastLoginAt: stamp(at), Permissions: []string{}, Status: "active", ID: m.id, ProjectID: p.ID,
 		User: json.RawMessage(u.raw), Role: role, RoleType: 1, CreatedBy: u.ID, Tags: []string{},

@@ -1,8 +1,8 @@
 package tiledesktest
 
-// name stores how the project describes itself; describe gives it back.
-func (p *Project) name(name string) {
-	p.described = encode(struct {
+// describe is the project as /projects shows it.
+func (p *Project) describe(name string) []byte {
+	return encode(struct {
 		Status         int            `json:"status"`
 		IPFilter       bool           `json:"ipFilterEnabled"`
 		Allowed        []string       `json:"ipFilter"`
@@ -30,5 +30,3 @@ func (p *Project) name(name string) {
 		TrialDaysLeft: -14, VirtualID: p.ID,
 	})
 }
-
-func (p *Project) describe() []byte { return p.described }

@@ -122,7 +122,7 @@ func (s *Server) newProject(id, name string, created int64) *Project {
 		p.store[n] = newCollection(key)
 	}
 	s.projects[id] = p
-	p.name(name)
+	p.described = p.describe(name)
 	return p
 }
 
