@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -117,12 +118,19 @@ func run(ctx context.Context, w world, program Command, subcommands ...Command) 
 	return fail(w.stderr, name, err)
 }
 
-// fail prints the error, if there is one, and returns the exit code that belongs to it.
+// fail prints the error, if there is one, and returns the exit code that belongs to it. What joined errors say in the same
+// words is said once.
 func fail(stderr io.Writer, name string, err error) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", name, strings.ReplaceAll(err.Error(), "\n", "\n  "))
+	var said []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !slices.Contains(said, line) {
+			said = append(said, line)
+		}
+	}
+	fmt.Fprintf(stderr, "%s: %s\n", name, strings.Join(said, "\n  "))
 	var usage *UsageError
 	switch {
 	case errors.As(err, &usage):
