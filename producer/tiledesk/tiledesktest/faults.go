@@ -16,7 +16,7 @@ type Fault struct {
 	Skip   int    // how many matching calls pass before
 	Delay  time.Duration
 	Hang   bool        // never answer: the call ends when the caller gives up
-	Cut    bool        // close the connection without an answer
+	Cut    bool        // close the connection without an answer; on one used before, Go's transport tries a GET again by itself
 	Half   bool        // send half of the body, then close the connection
 	Status int         // status in place of the real one
 	Header http.Header // headers added, such as Retry-After or Location

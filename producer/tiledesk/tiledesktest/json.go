@@ -35,12 +35,7 @@ func skip(b []byte, i int) int {
 	for i < len(b) {
 		switch b[i] {
 		case '"':
-			for i++; i < len(b) && b[i] != '"'; i++ {
-				if b[i] == '\\' {
-					i++
-				}
-			}
-			i++
+			i = closing(b, i+1) + 1
 			if depth == 0 {
 				return i
 			}
@@ -66,6 +61,26 @@ func skip(b []byte, i int) int {
 		}
 	}
 	return i
+}
+
+// closing returns where the string ends whose content begins at i.
+func closing(b []byte, i int) int {
+	for i < len(b) {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			break
+		}
+		escapes := 0
+		for j := i + n - 1; j >= i && b[j] == '\\'; j-- {
+			escapes++
+		}
+		i += n
+		if escapes%2 == 0 {
+			return i
+		}
+		i++
+	}
+	return len(b)
 }
 
 // get returns the member's value, nil where there is none.

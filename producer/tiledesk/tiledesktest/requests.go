@@ -25,7 +25,7 @@ func (s *Server) listRequests(c *call) answer {
 	by := c.q.Get("sort")
 	sorted, pass := requests.sorted(by), c.requestFilter()
 	if dates != nil {
-		within := func(*record) bool { return false }
+		var within func(*record) bool
 		switch dates.field {
 		case "createdAt":
 			within = func(r *record) bool { return r.created >= dates.lo && r.created <= dates.hi }
