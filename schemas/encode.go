@@ -175,8 +175,8 @@ func (d *draft) convert(k kind, raw []byte) (v any, exact bool) {
 	case kindString:
 		if raw[0] == '"' {
 			var text []byte
-			text, d.text, exact = appendText(d.text, raw)
-			return text, exact
+			text, d.text = appendText(d.text, raw)
+			return text, true
 		}
 	case kindBoolean:
 		if raw[0] == 't' || raw[0] == 'f' {
@@ -193,9 +193,9 @@ func (d *draft) convert(k kind, raw []byte) (v any, exact bool) {
 	case kindDate:
 		if raw[0] == '"' {
 			var text []byte
-			text, d.text, exact = appendText(d.text, raw)
-			if ms, whole, ok := parseDate(text); ok {
-				return ms, exact && whole
+			text, d.text = appendText(d.text, raw)
+			if ms, exact, ok := parseDate(text); ok {
+				return ms, exact
 			}
 		}
 	}

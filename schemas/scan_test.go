@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -22,6 +24,19 @@ func scanAll(doc []byte) (*scanner, error) {
 	root.settle()
 	var s scanner
 	return &s, s.scan(doc, root, 7)
+}
+
+var surrogate = regexp.MustCompile(`(?i)\\ud[89a-f]`)
+
+// values reads JSON as encoding/json does, for which half of a surrogate pair is U+FFFD, too.
+func values(t *testing.T, doc []byte) any {
+	d := json.NewDecoder(bytes.NewReader(doc))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		t.Fatalf("%q: %v", doc, err)
+	}
+	return v
 }
 
 // The scanner takes the same objects as encoding/json, compacts them alike, splits them into their members without
@@ -57,8 +72,15 @@ func FuzzScan(f *testing.F) {
 		if err := json.Compact(&compact, doc); err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(s.out, compact.Bytes()) {
-			t.Errorf("%q: compacted to %q, want %q", doc, s.out, &compact)
+		want := compact.Bytes()
+		if surrogate.Match(want) {
+			want = s.out // halves were replaced: the text differs, the values must not
+			if in, out := values(t, compact.Bytes()), values(t, s.out); !reflect.DeepEqual(in, out) {
+				t.Errorf("%q: compacted to the values %q, want %q", doc, out, in)
+			}
+		}
+		if !bytes.Equal(s.out, want) {
+			t.Errorf("%q: compacted to %q, want %q", doc, s.out, want)
 		}
 		var joined [][]byte
 		for _, m := range s.members {
@@ -71,8 +93,8 @@ func FuzzScan(f *testing.F) {
 				t.Errorf("text %q reads %q, want %q", m.value, plainText(m.value), text)
 			}
 		}
-		if all := "{" + string(bytes.Join(joined, []byte(","))) + "}"; all != compact.String() {
-			t.Errorf("%q: members make %q, want %q", doc, all, &compact)
+		if all := "{" + string(bytes.Join(joined, []byte(","))) + "}"; all != string(want) {
+			t.Errorf("%q: members make %q, want %q", doc, all, want)
 		}
 	})
 }

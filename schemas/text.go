@@ -8,21 +8,19 @@ import (
 
 // plainText returns the text of a JSON string, given with its quotes.
 func plainText(quoted []byte) []byte {
-	text, _, _ := appendText(nil, quoted)
+	text, _ := appendText(nil, quoted)
 	return text
 }
 
-// appendText returns the text of a valid JSON string, given with its quotes. Text with escapes is decoded onto the end of
-// buf, which is returned grown; other text is the string's own bytes. Half of a surrogate pair, which JavaScript makes
-// when it cuts a text in the middle of an emoji and UTF-8 has no form for, becomes U+FFFD; exact is then false.
-func appendText(buf, quoted []byte) (text, grown []byte, exact bool) {
+// appendText returns the text of a JSON string as the scanner passes it, given with its quotes. Text with escapes is decoded
+// onto the end of buf, which is returned grown; other text is the string's own bytes.
+func appendText(buf, quoted []byte) (text, grown []byte) {
 	s := quoted[1 : len(quoted)-1]
 	i := bytes.IndexByte(s, '\\')
 	if i < 0 {
-		return s, buf, true
+		return s, buf
 	}
 	start := len(buf)
-	exact = true
 	for ; i >= 0; i = bytes.IndexByte(s, '\\') {
 		buf = append(buf, s[:i]...)
 		c := s[i+1]
@@ -41,16 +39,10 @@ func appendText(buf, quoted []byte) (text, grown []byte, exact bool) {
 		case 'u':
 			r, _ := hex4(s)
 			s = s[4:]
-			if utf16.IsSurrogate(r) {
-				low, ok := rune(0), false
-				if hasPrefix(s, `\u`) {
-					low, ok = hex4(s[2:])
-				}
-				if r = utf16.DecodeRune(r, low); ok && r != utf8.RuneError {
-					s = s[6:]
-				} else {
-					exact = false
-				}
+			if utf16.IsSurrogate(r) { // the first half of a pair
+				low, _ := hex4(s[2:])
+				r = utf16.DecodeRune(r, low)
+				s = s[6:]
 			}
 			buf = utf8.AppendRune(buf, r)
 		default:
@@ -58,7 +50,7 @@ func appendText(buf, quoted []byte) (text, grown []byte, exact bool) {
 		}
 	}
 	buf = append(buf, s...)
-	return buf[start:], buf, exact
+	return buf[start:], buf
 }
 
 // hex4 reads four hexadecimal digits.

@@ -3,11 +3,14 @@ package schemas
 import (
 	"errors"
 	"fmt"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 var errSyntax = errors.New("not valid JSON")
 
-// text passes a string. The scanner stands at its first quote.
+// text passes a string. The scanner stands at its first quote. Half of a surrogate pair, which JavaScript makes when it cuts
+// a text in the middle of an emoji, becomes U+FFFD: UTF-8 has no form for it, and databases refuse its escape.
 func (s *scanner) text() error {
 	start := s.pos
 	for s.pos++; s.pos < len(s.src); s.pos++ {
@@ -17,9 +20,15 @@ func (s *scanner) text() error {
 			s.out = append(s.out, s.src[start:s.pos]...)
 			return nil
 		case c == '\\':
+			at := s.pos
 			s.pos++
-			if err := s.escape(); err != nil {
+			half, err := s.escape()
+			if err != nil {
 				return err
+			}
+			if half {
+				s.out = append(append(s.out, s.src[start:at]...), `\ufffd`...)
+				start = s.pos + 1
 			}
 		case c < ' ':
 			return s.wrong("a control character to be escaped")
@@ -28,20 +37,32 @@ func (s *scanner) text() error {
 	return s.wrong("the end of a string")
 }
 
-// escape checks what follows a backslash and stops at its last byte.
-func (s *scanner) escape() error {
+// escape checks what follows a backslash and stops at its last byte, of a surrogate pair that of the second half. half
+// reports a surrogate without its other half.
+func (s *scanner) escape() (half bool, err error) {
 	if s.pos < len(s.src) {
 		switch s.src[s.pos] {
 		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-			return nil
+			return false, nil
 		case 'u':
-			if _, ok := hex4(s.src[s.pos+1:]); ok {
-				s.pos += 4
-				return nil
+			r, ok := hex4(s.src[s.pos+1:])
+			if !ok {
+				break
 			}
+			s.pos += 4
+			if !utf16.IsSurrogate(r) {
+				return false, nil
+			}
+			if rest := s.src[s.pos+1:]; hasPrefix(rest, `\u`) {
+				if low, ok := hex4(rest[2:]); ok && utf16.DecodeRune(r, low) != utf8.RuneError {
+					s.pos += 6
+					return false, nil
+				}
+			}
+			return true, nil
 		}
 	}
-	return s.wrong("an escape that JSON has")
+	return false, s.wrong("an escape that JSON has")
 }
 
 func (s *scanner) literal(word string) error {
