@@ -16,6 +16,7 @@ const (
 	drainCheck = 50 * time.Millisecond
 	askEvery   = time.Second // the ledger, about partitions that another consumer of the group has
 	tellAfter  = 10          // such questions
+	joinEvery  = 5           // such questions
 )
 
 // drain waits until Config.Until is closed, notes where the partitions end at that moment, and returns errDrained once the
@@ -27,7 +28,7 @@ func (l *loader) drain(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	l.kafka.ForceMetadataRefresh() // topics may be new
+	l.kafka.ForceMetadataRefresh()
 	var targets map[sink.Partition]int64
 	err := l.retry(ctx, "find the ends of partitions", func() (err error) {
 		targets, err = l.ends(ctx)
@@ -53,8 +54,12 @@ func (l *loader) drain(ctx context.Context) error {
 				l.log.Debug("ask the ledger", "error", err)
 			}
 			if !reached(next, targets, others) {
+				l.kafka.ForceMetadataRefresh() // topics may be new
 				if n++; n == tellAfter {
 					l.log.Info("waiting for partitions that the group has not given to this consumer", "partitions", len(others))
+				}
+				if n%joinEvery == 0 {
+					l.kafka.ForceRebalance() // a topic found during a rebalance can be left out of it, and stay so
 				}
 				continue
 			}

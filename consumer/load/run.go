@@ -28,6 +28,7 @@ const (
 	sessionTimeout   = 15 * time.Second
 	rebalanceTimeout = 30 * time.Second // callbacks do no I/O
 	leaveTimeout     = 5 * time.Second
+	metadataAge      = 10 * time.Second // a topic that is created later is found after this
 	minFetch         = 64 << 10
 	maxFetch         = 32 << 20
 )
@@ -167,6 +168,7 @@ func (l *loader) connect(ctx context.Context, kafka broker.Config) error {
 		kgo.FetchMaxBytes(fetch),
 		kgo.FetchMaxPartitionBytes(fetch / partitionShare),
 		kgo.MaxConcurrentFetches(fetches),
+		kgo.MetadataMaxAge(metadataAge),
 		kgo.FetchMaxWait(500 * time.Millisecond),
 	}, l.cfg.client...)...)
 	return err

@@ -26,7 +26,10 @@ import (
 	"tilestream/schemas"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Idle connections to a registry close by themselves.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+}
 
 // world is a Kafka, a registry and a warehouse in this process.
 type world struct {
@@ -69,10 +72,12 @@ func newWorld(t *testing.T, partitions int32, resources ...string) *world {
 	return w
 }
 
+func (w *world) topic(resource string) string { return w.kafka.Prefix + "." + resource }
+
 func (w *world) create(resource string, partitions int32) {
 	w.Helper()
 	max := "16000000"
-	_, err := w.admin.CreateTopic(w.Context(), partitions, 1, map[string]*string{"max.message.bytes": &max}, "test."+resource)
+	_, err := w.admin.CreateTopic(w.Context(), partitions, 1, map[string]*string{"max.message.bytes": &max}, w.topic(resource))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -83,7 +88,7 @@ func (w *world) create(resource string, partitions int32) {
 func (w *world) config() Config {
 	return Config{
 		BatchRows: 50, BatchBytes: 1 << 20, BatchAge: 20 * time.Millisecond, MemoryLimit: 64 << 20,
-		client: []kgo.Opt{kgo.HeartbeatInterval(50 * time.Millisecond), kgo.FetchMaxWait(50 * time.Millisecond), kgo.MetadataMinAge(50 * time.Millisecond),
+		client: []kgo.Opt{kgo.HeartbeatInterval(50 * time.Millisecond), kgo.FetchMaxWait(50 * time.Millisecond), kgo.MetadataMinAge(50 * time.Millisecond), kgo.MetadataMaxAge(200 * time.Millisecond),
 			kgo.FetchMaxBytes(100 << 20), kgo.FetchMaxPartitionBytes(8 << 10)},
 	}
 }
@@ -121,7 +126,7 @@ func (w *world) record(resource string, partition int32, id string, size int) *k
 	if err != nil {
 		w.Fatal(err)
 	}
-	return &kgo.Record{Topic: "test." + resource, Partition: partition, Key: []byte(id), Value: frame,
+	return &kgo.Record{Topic: w.topic(resource), Partition: partition, Key: []byte(id), Value: frame,
 		Timestamp: time.UnixMilli(1_700_000_000_000), Headers: []kgo.RecordHeader{{Key: "project", Value: []byte("p1")}}}
 }
 
@@ -174,7 +179,7 @@ func (w *world) truth(resources ...string) (map[place]int, map[string]int64) {
 	w.Helper()
 	var topics []string
 	for _, r := range resources {
-		topics = append(topics, "test."+r)
+		topics = append(topics, w.topic(r))
 	}
 	listed, err := w.admin.ListCommittedOffsets(w.Context(), topics...)
 	if err != nil {
@@ -201,7 +206,7 @@ func (w *world) truth(resources ...string) (map[place]int, map[string]int64) {
 		}
 		fs.EachRecord(func(r *kgo.Record) {
 			if !r.Attrs.IsControl() {
-				seen[place{strings.TrimPrefix(r.Topic, "test."), r.Partition, r.Offset, string(r.Key)}]++
+				seen[place{strings.TrimPrefix(r.Topic, w.topic("")), r.Partition, r.Offset, string(r.Key)}]++
 			}
 			key := fmt.Sprintf("%s/%d", r.Topic, r.Partition)
 			if r.Offset+1 >= left[key] {
