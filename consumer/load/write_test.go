@@ -92,7 +92,7 @@ func TestWriteOutcomes(t *testing.T) {
 		"rejected":            {faults: []fault{reject}, err: &sink.RejectedError{}},
 		"one part revoked":    {faults: []fault{before}, during: func(l *loader, _ *warehouse, ps []*partition) { l.mu.Lock(); l.drop(ps[0].Partition); l.mu.Unlock() }, batches: 1, ledger: [2]int64{0, 1}},
 		"all parts revoked": {faults: []fault{before}, during: func(l *loader, _ *warehouse, ps []*partition) {
-			l.revoked(nil, nil, map[string][]int32{"test.tags": {0, 1}})
+			l.revoked(context.Background(), nil, map[string][]int32{"test.tags": {0, 1}})
 		}},
 		"one part moved to To": {during: func(_ *loader, w *warehouse, ps []*partition) { w.ledger[ps[0].Partition] = 1 }, batches: 1, ledger: [2]int64{1, 1}},
 	} {
