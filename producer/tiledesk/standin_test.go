@@ -104,16 +104,17 @@ func TestStandInThroughRequests(t *testing.T) {
 
 // Faults of the server pass, or end in one error; a half-read stream goes on where it stood.
 func TestStandInFaults(t *testing.T) {
+	s := desk(tiledesktest.Options{})
+	c := standIn(t, s, s.Owner.Token)
 	for _, f := range []tiledesktest.Fault{
 		{Times: 1, Status: 503}, {Times: 1, Cut: true}, {Times: 1, Half: true},
 		{Times: 1, Status: 200, Body: "<html>Login</html>", Type: "text/html"}, {Skip: 2, Times: 1, Cut: true},
 	} {
-		s := desk(tiledesktest.Options{})
-		c := standIn(t, s, s.Owner.Token)
 		s.Fail(f)
-		if got, _ := pull(t, c, row("requests", 0), Cursor{}); len(got) != len(s.Docs("requests")) {
+		if got, _ := pull(t, c, row("leads", 0), Cursor{}); len(got) != len(s.Docs("leads")) {
 			t.Errorf("%+v: %d documents", f, len(got))
 		}
+		s.Heal()
 	}
 }
 
