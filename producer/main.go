@@ -28,9 +28,12 @@ func main() {
 				return err
 			}
 			cfg.Poll.Once = o.Once
-			polled := ops.Gate{Why: "no poll of Tiledesk has come to its end yet"}
+			polled := ops.Gate{Why: "nothing of Tiledesk has been read and published yet"}
 			return cfg.HTTP.During(ctx, ops.Routes(polled.Ready), func(ctx context.Context) error {
-				return poll.Run(ctx, cfg.Poll, cfg.Kafka, projects, poll.Events{CaughtUp: func(string, string) { polled.Open() }})
+				return poll.Run(ctx, cfg.Poll, cfg.Kafka, projects, poll.Events{
+					Published: func(string, string, int, int) { polled.Open() },
+					CaughtUp:  func(string, string) { polled.Open() },
+				})
 			})
 		},
 	})

@@ -53,8 +53,8 @@ func Run(ctx context.Context, cfg Config, o ops.Options) (err error) {
 	}
 	r := &report{
 		started: started, resources: resources, tables: map[string]*table{}, skipped: map[string]error{},
-		polled:   ops.Gate{Why: "no poll of Tiledesk has come to its end yet"},
-		assigned: ops.Gate{Why: "no partition has been assigned to the consumer yet"},
+		polled:   ops.Gate{Why: "nothing of Tiledesk has been read and published yet"},
+		assigned: ops.Gate{Why: "the consumer group has not taken this consumer in yet"},
 	}
 	if o.Once {
 		r.progress = newProgress(os.Stderr, resources)

@@ -41,6 +41,7 @@ type table struct {
 func (r *report) polling() poll.Events {
 	return poll.Events{
 		Published: func(_, resource string, docs, _ int) {
+			r.polled.Open()
 			if r.progress != nil {
 				r.progress.published(resource, docs)
 			}
