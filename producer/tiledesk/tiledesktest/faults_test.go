@@ -154,6 +154,21 @@ func TestProjects(t *testing.T) {
 	check(t, "its own", c.call(t, "GET", c.URL+"/"+other.ID+"/messages", nil, as(other.Owner.Token)).status, 200)
 }
 
+// TestVisibility checks who sees which requests: owners all, an agent those it takes part in or could have taken.
+func TestVisibility(t *testing.T) {
+	s, c := serve(t, Options{})
+	agent := text(get(s.Docs("project_users")[1], "id_user"), "_id")
+	for id, participants := range map[string][]string{"6b0300000000000000000aaa": {agent}, "6b0300000000000000000bbb": {}} {
+		if err := s.Put("requests", map[string]any{"_id": id, "request_id": id, "status": 200, "participants": participants, "createdAt": "2026-01-01T00:00:00.000Z"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.post(t, "candidate", "hello", c.OwnerToken)
+	check(t, "owner", len(c.list(t, "/requests")), 3)
+	check(t, "agent", len(items(t, c.call(t, "GET", c.path("/requests"), nil, as(c.AgentToken)).body)), 2)
+	check(t, "guest", len(items(t, c.call(t, "GET", c.path("/requests"), nil, as(c.visitor(t, "A", "B"))).body)), 0)
+}
+
 // TestConcurrentUse is for the race detector.
 func TestConcurrentUse(t *testing.T) {
 	s, c := serve(t, Options{Late: time.Millisecond})

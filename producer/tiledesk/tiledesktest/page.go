@@ -131,7 +131,7 @@ func between(sorted []*record, by func(*record) int64, lo, hi int64) []*record {
 func array(records []*record, show func(out []byte, r *record) []byte) []byte {
 	size := 2
 	for _, r := range records {
-		size += len(r.raw) + 1
+		size += 2*len(r.raw) + 1 // populated, a request is about half as long again
 	}
 	out := append(make([]byte, 0, size), '[')
 	for i, r := range records {

@@ -175,7 +175,15 @@ func (p *Project) render(out []byte, r *record, populate bool) []byte {
 
 // populated is the document that a reference names; null where it is gone, as mongoose has it.
 func (p *Project) populated(key string, value []byte) []byte {
-	name := map[string]string{"lead": "leads", "requester": "project_users", "department": "departments"}[key]
+	name := ""
+	switch key {
+	case "lead":
+		name = "leads"
+	case "requester":
+		name = "project_users"
+	case "department":
+		name = "departments"
+	}
 	if name == "" || len(value) == 0 || value[0] != '"' {
 		return value
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -174,7 +175,8 @@ func (d *desk) past() []int64 {
 			out = append(out, at)
 		}
 	}
-	return sortedTimes(out)
+	slices.Sort(out)
+	return out
 }
 
 // hourly is how busy each hour of the day is, in percent of the busiest.

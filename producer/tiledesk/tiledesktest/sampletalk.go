@@ -6,22 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 )
-
-// visitor is someone who writes to the desk, perhaps more than once.
-type visitor struct {
-	guest           string // user id
-	fullname, first string
-	email, phone    string
-	company         string
-	lang            *phrases
-	member, lead    string // document ids
-	channel         string
-	returns         int
-}
 
 // talk is one conversation of the sample world.
 type talk struct {
@@ -328,70 +315,3 @@ func (t *talk) reopen(at int64) {
 		t.d.p.busy(t.agent.ID, 1, at)
 	}
 }
-
-// visitor is someone new, or in one of four conversations someone who has written before.
-func (d *desk) visitor(r *rand.Rand, n int) *visitor {
-	if len(d.visitors) > 20 && r.IntN(4) == 0 {
-		return d.visitors[r.IntN(len(d.visitors))]
-	}
-	lang, at := &languages[0], r.IntN(100)
-	for i := range languages {
-		if at -= languages[i].weight; at < 0 {
-			lang = &languages[i]
-			break
-		}
-	}
-	first, last := lang.first[r.IntN(len(lang.first))], lang.last[r.IntN(len(lang.last))]
-	v := &visitor{
-		guest: uuid(fmt.Sprint("guest", d.seed, n)), first: first, fullname: first + " " + last, lang: lang,
-		channel: channels[r.IntN(len(channels))],
-	}
-	if r.IntN(10) < 7 || v.channel == "email" {
-		v.email = slug(first) + "." + slug(last) + fmt.Sprint(r.IntN(90)+10) + "@example.com"
-	}
-	if r.IntN(10) < 3 || v.channel == "whatsapp" {
-		v.phone = lang.phoneCountry + fmt.Sprint(3_000_000_00+r.IntN(99_999_999))
-	}
-	if r.IntN(10) < 4 {
-		v.company = companies[r.IntN(len(companies))]
-	}
-	d.visitors = append(d.visitors, v)
-	return v
-}
-
-var channels = []string{"chat21", "chat21", "chat21", "chat21", "chat21", "whatsapp", "whatsapp", "email", "telegram", "messenger"}
-
-var ascii = strings.NewReplacer("á", "a", "à", "a", "Á", "a", "é", "e", "è", "e", "É", "e", "í", "i", "Í", "i", "ñ", "n", "ó", "o", "ö", "o", "ô", "o",
-	"ú", "u", "ü", "u", "ä", "a", "ß", "ss", "'", "", " ", "-", "&", "and")
-
-func lower(s string) string { return strings.ToLower(s) }
-func slug(s string) string  { return ascii.Replace(lower(s)) }
-
-func sortedTimes(times []int64) []int64 {
-	slices.Sort(times)
-	return times
-}
-
-// step is something that will happen in a conversation.
-type step struct {
-	at           int64
-	talk, serial int
-	do           func(at int64)
-}
-
-// steps is a heap, soonest first; what falls together goes in the order of the conversations.
-type steps []step
-
-func (h steps) Len() int { return len(h) }
-func (h steps) Less(i, j int) bool {
-	a, b := h[i], h[j]
-	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.talk, b.talk), cmp.Compare(a.serial, b.serial)) < 0
-}
-func (h steps) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *steps) Push(x any)   { *h = append(*h, x.(step)) }
-func (h *steps) Pop() any {
-	last := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return last
-}
-func (h *steps) pop() step { return heap.Pop(h).(step) }
