@@ -171,6 +171,27 @@ func (p *producer) once(ctx context.Context) error {
 	for range lanes {
 		errs = append(errs, <-failed)
 	}
+	return errors.Join(append(errs, p.nothingRead())...)
+}
+
+// nothingRead returns an error for each project of which every resource was skipped: that is no project to go on without.
+func (p *producer) nothingRead() error {
+	why := map[string]error{}
+	read := map[string]bool{}
+	for _, s := range p.streams {
+		id := s.client.Project()
+		if s.skipped == nil {
+			read[id] = true
+		} else if why[id] == nil {
+			why[id] = s.skipped
+		}
+	}
+	var errs []error
+	for id, err := range why {
+		if !read[id] {
+			errs = append(errs, fmt.Errorf("nothing could be read of project %s; the first refusal: %w", id, err))
+		}
+	}
 	return errors.Join(errs...)
 }
 

@@ -283,6 +283,15 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestNothingReadable gives the producer a server that knows none of the resources.
+func TestNothingReadable(t *testing.T) {
+	r := newRig(t)
+	r.tiledesk.Fail(tiledesktest.Fault{Status: 404, Body: "Cannot GET", Type: "text/html"})
+	if err := r.once(t.Context()); err == nil || !strings.Contains(err.Error(), "nothing could be read of project "+r.tiledesk.ID) {
+		t.Errorf("error %v, want one that says that nothing could be read", err)
+	}
+}
+
 // TestRefusedCheckpoints writes checkpoints that this program must not go on from.
 func TestRefusedCheckpoints(t *testing.T) {
 	for name, tc := range map[string]struct{ project, value, want string }{

@@ -19,6 +19,7 @@ type stream struct {
 	*producer
 	client   *tiledesk.Client
 	resource schemas.Resource
+	skipped  error // why the last poll read nothing; of run's goroutine
 }
 
 // skipFor is how long a forbidden or absent resource is left alone: somebody may give the credential its role meanwhile.
@@ -36,7 +37,6 @@ func (s *stream) run(ctx context.Context, from tiledesk.Cursor, tx *transactions
 	retry := backoff.NewExponentialBackOff()
 	retry.InitialInterval, retry.MaxInterval = time.Second, maxBackoff
 	interval := s.cfg.Interval.of(s.resource)
-	skipped := false
 	for {
 		err := s.poll(ctx, &from, tx)
 		var broken *transactionError
@@ -47,11 +47,11 @@ func (s *stream) run(ctx context.Context, from tiledesk.Cursor, tx *transactions
 		case errors.As(err, &broken):
 			return nil // the lane reports it, once for all its streams
 		case tiledesk.IsSkippable(err):
-			if !skipped {
+			if s.skipped == nil {
 				log.Warn("resource skipped", "error", err, "next try in", skipFor)
 				emit(s.events.Skipped, s, err)
 			}
-			skipped, wait = true, max(interval, skipFor)
+			s.skipped, wait = err, max(interval, skipFor)
 		case err != nil && s.cfg.Once:
 			emit(s.events.Failed, s, err)
 			return err
@@ -61,7 +61,7 @@ func (s *stream) run(ctx context.Context, from tiledesk.Cursor, tx *transactions
 			emit(s.events.Failed, s, err)
 		default:
 			retry.Reset()
-			skipped = false
+			s.skipped = nil
 			if s.events.CaughtUp != nil {
 				s.events.CaughtUp(s.client.Project(), s.resource.Name)
 			}
