@@ -19,7 +19,7 @@ import (
 func TestRealBroker(t *testing.T) {
 	brokers, registry := e2e.Service(t, "TEST_KAFKA_BROKERS"), e2e.Service(t, "TEST_SCHEMA_REGISTRY_URL")
 	w := &world{T: t, warehouse: newWarehouse()}
-	w.kafka = broker.Config{Brokers: strings.Split(brokers, ","), Prefix: fmt.Sprintf("load-%d", time.Now().UnixNano()), Registry: broker.Registry{URL: registry}}
+	w.kafka = broker.Config{Brokers: strings.Split(brokers, ","), Prefix: fmt.Sprintf("load-%d", time.Now().UnixNano()), Partitions: 3, Registry: broker.Registry{URL: registry}}
 	var err error
 	if w.client, err = w.kafka.NewClient(kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
 		t.Fatal(err)

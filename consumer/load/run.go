@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"tilestream/consumer/sink"
@@ -56,8 +57,8 @@ type loader struct {
 }
 
 // Run loads the topics of all schemas.Resources as a member of the consumer group until ctx ends, or until Config.Until
-// says so, and returns nil then; ctx's error where it ends before Config.Until is fulfilled. A warehouse, registry or broker that is away is waited for; with Config.Until half a minute
-// at most. Errors: *ops.UsageError for settings; *RecordError, *LedgerError and *sink.RejectedError, which need somebody to
+// says so, and returns nil then; ctx's error where it ends before Config.Until is fulfilled. A warehouse, registry or broker
+// that is away is waited for; with Config.Until half a minute at most. Errors: *ops.UsageError for settings; *RecordError, *LedgerError and *sink.RejectedError, which need somebody to
 // look; Kafka's denials. Whatever the error, nothing is skipped and nothing is lost.
 func Run(ctx context.Context, cfg Config, kafka broker.Config, to sink.Sink, ev Events) error {
 	l, err := newLoader(cfg, kafka, to, ev)
@@ -144,6 +145,9 @@ func (l *loader) connect(ctx context.Context, kafka broker.Config) error {
 		return err
 	}
 	l.admin = kadm.NewClient(client)
+	if err := l.prepareTopics(ctx, client, kafka); err != nil {
+		return err
+	}
 	about, err := l.admin.BrokerMetadata(ctx)
 	if err != nil {
 		return broker.Explain(fmt.Errorf("reach Kafka at %s: %w", strings.Join(kafka.Brokers, ","), err))
@@ -171,6 +175,21 @@ func (l *loader) connect(ctx context.Context, kafka broker.Config) error {
 		kgo.MetadataMaxAge(metadataAge),
 		kgo.FetchMaxWait(500 * time.Millisecond),
 	}, l.cfg.client...)...)
+	return err
+}
+
+// prepareTopics creates the topics that no producer has created yet: a group that finds its topics at once assigns them at
+// once. Without the right to create topics, those of the producer are waited for.
+func (l *loader) prepareTopics(ctx context.Context, cl *kgo.Client, kafka broker.Config) error {
+	var topics []broker.Topic
+	for _, name := range slices.Sorted(maps.Keys(l.tables)) {
+		topics = append(topics, kafka.DataTopic(name))
+	}
+	err := broker.Ensure(ctx, cl, l.log, topics...)
+	if errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed) {
+		l.log.Warn("topics were not created or checked; loading those that there are", "error", err)
+		return nil
+	}
 	return err
 }
 

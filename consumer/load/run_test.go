@@ -85,17 +85,16 @@ func TestNothingToLoad(t *testing.T) {
 	newWorld(t, 1).mustOnce(newWorld(t, 1, "tags").config())
 }
 
-// Until closes while Run is at work: what came before is loaded, topics that are new included.
+// Until closes while Run is at work: what came before is loaded.
 func TestUntil(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 2, "tags")
+	w := newWorld(t, 3, "tags", "leads")
 	until := make(chan struct{})
 	cfg := w.config()
 	cfg.Until, cfg.BatchAge = until, time.Hour
 	done := make(chan error, 1)
 	go func() { done <- Run(t.Context(), cfg, w.kafka, w.warehouse, Events{}) }()
 	w.produce(w.records("tags", 0, 7, 10)...)
-	w.create("leads", 3)
 	w.produce(w.records("leads", 2, 120, 10)...)
 	close(until)
 	if err := <-done; err != nil {
@@ -104,13 +103,23 @@ func TestUntil(t *testing.T) {
 	w.check("tags", "leads")
 }
 
-func TestNewTopicIsFound(t *testing.T) {
+func TestNewPartitionIsFound(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1)
+	w := newWorld(t, 1, "tags")
 	stop := w.start(w.config(), Events{})
-	w.create("tags", 2)
+	w.produce(w.records("tags", 0, 3, 10)...)
+	eventually(t, "rows of the first partition", func() bool { return w.warehouse.count() == 3 })
+	if _, err := w.admin.CreatePartitions(t.Context(), 1, "test.tags"); err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := w.kafka.NewClient(kgo.RecordPartitioner(kgo.ManualPartitioner())) // the old one knows one partition, for a while
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fresh.Close()
+	w.client = fresh
 	w.produce(w.records("tags", 1, 3, 10)...)
-	eventually(t, "rows of a topic that was created later", func() bool { return w.warehouse.count() == 3 })
+	eventually(t, "rows of a partition that was added later", func() bool { return w.warehouse.count() == 6 })
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

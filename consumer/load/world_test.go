@@ -55,7 +55,7 @@ func newWorld(t *testing.T, partitions int32, resources ...string) *world {
 	registry := srfake.New()
 	t.Cleanup(registry.Close)
 	w := &world{T: t, cluster: cluster, registry: registry, warehouse: newWarehouse()}
-	w.kafka = broker.Config{Brokers: cluster.ListenAddrs(), Prefix: "test", Registry: broker.Registry{URL: registry.URL()}}
+	w.kafka = broker.Config{Brokers: cluster.ListenAddrs(), Prefix: "test", Partitions: partitions, Registry: broker.Registry{URL: registry.URL()}}
 	if w.client, err = w.kafka.NewClient(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(12<<20)); err != nil {
 		t.Fatal(err)
 	}
