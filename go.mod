@@ -3,22 +3,30 @@ module tilestream
 go 1.26.0
 
 require (
-	github.com/apache/arrow-go/v18 v18.8.0
-	github.com/cenkalti/backoff/v5 v5.0.3
-	github.com/gofrs/flock v0.13.1
-	github.com/google/go-cmp v0.7.0
-	github.com/google/uuid v1.6.0
-	github.com/jackc/pgx/v5 v5.12.0
-	github.com/linkedin/goavro/v2 v2.15.0
-	github.com/sethvargo/go-envconfig v1.4.3
-	github.com/twmb/franz-go v1.22.2
-	github.com/twmb/franz-go/pkg/kadm v1.19.0
-	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
-	github.com/twmb/franz-go/pkg/kmsg v1.15.0
-	github.com/twmb/franz-go/pkg/sr v1.8.0
-	github.com/vbauerster/mpb/v8 v8.9.3
-	golang.org/x/oauth2 v0.37.0
-	golang.org/x/term v0.47.0
+	github.com/apache/arrow-go/v18 v18.8.0 // the type vocabulary after decoding; Parquet files
+	github.com/cenkalti/backoff/v5 v5.0.3 // growing pauses with jitter
+	github.com/cespare/xxhash/v2 v2.3.0 // tells contents of listed documents apart
+	github.com/duckdb/duckdb-go/v2 v2.10506.0 // destination duckdb://
+	github.com/gofrs/flock v0.13.1 // one process in a data directory
+	github.com/golang-jwt/jwt/v5 v5.3.1 // signs with a subscription's secret
+	github.com/google/go-cmp v0.7.0 // tests: differences that can be read
+	github.com/google/uuid v1.6.0 // load ids that sort by time
+	github.com/jackc/pgx/v5 v5.12.0 // destination postgres://
+	github.com/linkedin/goavro/v2 v2.15.0 // Avro: encoder, schema authority, oracle of the decoder
+	github.com/sethvargo/go-envconfig v1.4.3 // settings
+	github.com/testcontainers/testcontainers-go v0.45.0 // tests: real services
+	github.com/testcontainers/testcontainers-go/modules/kafka v0.44.0 // tests: real Kafka
+	github.com/testcontainers/testcontainers-go/modules/postgres v0.45.0 // tests: real PostgreSQL
+	github.com/twmb/franz-go v1.22.2 // Kafka
+	github.com/twmb/franz-go/pkg/kadm v1.19.0 // topics, offsets, cluster id
+	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c // the embedded Kafka of go run .; tests
+	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // requests that kadm answers from its cache
+	github.com/twmb/franz-go/pkg/sr v1.8.0 // schema registry
+	github.com/vbauerster/mpb/v8 v8.9.3 // progress bars
+	go.uber.org/goleak v1.3.0 // tests: no goroutine stays behind
+	golang.org/x/oauth2 v0.37.0 // OAUTHBEARER by client credentials
+	golang.org/x/term v0.47.0 // is it a terminal
+	golang.org/x/time v0.16.0 // request budget
 )
 
 require (
@@ -30,7 +38,6 @@ require (
 	github.com/andybalholm/brotli v1.2.3 // indirect
 	github.com/apache/thrift v0.24.0 // indirect
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
-	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/clipperhouse/uax29/v2 v2.7.0 // indirect
 	github.com/containerd/errdefs v1.0.0 // indirect
 	github.com/containerd/errdefs/pkg v0.3.0 // indirect
@@ -46,7 +53,6 @@ require (
 	github.com/duckdb/duckdb-go-bindings/lib/linux-amd64 v0.10506.0 // indirect
 	github.com/duckdb/duckdb-go-bindings/lib/linux-arm64 v0.10506.0 // indirect
 	github.com/duckdb/duckdb-go-bindings/lib/windows-amd64 v0.10506.0 // indirect
-	github.com/duckdb/duckdb-go/v2 v2.10506.0 // indirect
 	github.com/ebitengine/purego v0.10.1 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect
@@ -54,7 +60,6 @@ require (
 	github.com/go-ole/go-ole v1.3.0 // indirect
 	github.com/go-viper/mapstructure/v2 v2.5.0 // indirect
 	github.com/goccy/go-json v0.12.0 // indirect
-	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/golang/snappy v0.0.4 // indirect
 	github.com/google/flatbuffers v25.12.19+incompatible // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
@@ -76,21 +81,14 @@ require (
 	github.com/moby/term v0.5.2 // indirect
 	github.com/opencontainers/go-digest v1.0.0 // indirect
 	github.com/opencontainers/image-spec v1.1.1 // indirect
-	github.com/parquet-go/bitpack v1.0.0 // indirect
-	github.com/parquet-go/jsonlite v1.0.0 // indirect
-	github.com/parquet-go/parquet-go v0.32.0 // indirect
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
 	github.com/power-devops/perfstat v0.0.0-20240221224432-82ca36839d55 // indirect
 	github.com/shirou/gopsutil/v4 v4.26.6 // indirect
 	github.com/sirupsen/logrus v1.9.4 // indirect
 	github.com/stoewer/go-strcase v1.3.1 // indirect
 	github.com/stretchr/testify v1.12.1 // indirect
-	github.com/testcontainers/testcontainers-go v0.45.0 // indirect
-	github.com/testcontainers/testcontainers-go/modules/kafka v0.44.0 // indirect
-	github.com/testcontainers/testcontainers-go/modules/postgres v0.45.0 // indirect
 	github.com/tklauser/go-sysconf v0.4.0 // indirect
 	github.com/tklauser/numcpus v0.12.0 // indirect
-	github.com/twpayne/go-geom v1.6.1 // indirect
 	github.com/yusufpapurcu/wmi v1.2.4 // indirect
 	github.com/zeebo/xxh3 v1.1.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
@@ -98,14 +96,15 @@ require (
 	go.opentelemetry.io/otel v1.44.0 // indirect
 	go.opentelemetry.io/otel/metric v1.44.0 // indirect
 	go.opentelemetry.io/otel/trace v1.44.0 // indirect
-	go.uber.org/goleak v1.3.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20260112195511-716be5621a96 // indirect
 	golang.org/x/mod v0.41.0 // indirect
+	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
-	golang.org/x/time v0.16.0 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260526163538-3dc84a4a5aaa // indirect
+	google.golang.org/grpc v1.83.2 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )

@@ -80,7 +80,13 @@ func (r *rig) mustOnce(resources ...string) {
 func (r *rig) put(p *tiledesktest.Project, collection, id string, version int) {
 	r.Helper()
 	r.last = time.UnixMilli(max(time.Now().UnixMilli(), r.last.UnixMilli()+1)).UTC()
-	at := r.last.Format("2006-01-02T15:04:05.000Z")
+	r.putAt(p, collection, id, version, r.last)
+}
+
+// putAt stores a document that changed at the given time.
+func (r *rig) putAt(p *tiledesktest.Project, collection, id string, version int, changed time.Time) {
+	r.Helper()
+	at := changed.UTC().Format("2006-01-02T15:04:05.000Z")
 	doc := fmt.Sprintf(`{"_id":%q,"id_project":%q,"lead_id":%q,"status":100,"tag":"v%d","createdAt":"2026-01-01T00:00:00.000Z","updatedAt":%q}`, id, p.ID, id, version, at)
 	if err := p.Put(collection, []byte(doc)); err != nil {
 		r.Fatal(err)
