@@ -25,11 +25,7 @@ func main() {
 		Config:  &cfg,
 		Once:    "load everything there is, then exit",
 		Run: func(ctx context.Context, o ops.Options) (err error) {
-			address, note := cfg.Warehouse.Address(cfg.DataDir)
-			if note != "" {
-				o.Log.Warn(note)
-			}
-			to, err := sink.Open(ctx, address, cfg.Warehouse.Dataset)
+			to, err := cfg.Warehouse.Open(ctx, cfg.DataDir, o.Log)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,8 @@
 package sink
 
 import (
+	"context"
+	"log/slog"
 	"path/filepath"
 
 	"tilestream/internal/ops"
@@ -10,6 +12,15 @@ import (
 type Config struct {
 	URL     ops.Secret `env:"WAREHOUSE_URL" help:"duckdb://FILE, postgres://USER:PASSWORD@HOST/DATABASE or file://DIRECTORY; unset: DuckDB in DATA_DIR"`
 	Dataset string     `env:"WAREHOUSE_DATASET, default=tiledesk" help:"schema, or directory, that holds the tables"`
+}
+
+// Open opens the warehouse that Address names; the log is told where that is not what one would expect.
+func (c Config) Open(ctx context.Context, dataDir string, log *slog.Logger) (Sink, error) {
+	rawURL, note := c.Address(dataDir)
+	if note != "" {
+		log.Warn(note)
+	}
+	return Open(ctx, rawURL, c.Dataset)
 }
 
 // Address returns the warehouse's URL for Open: the one that is set, or else the embedded warehouse in dataDir. That is

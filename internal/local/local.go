@@ -41,12 +41,13 @@ func Run(ctx context.Context, cfg Config, o ops.Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, env.Close()) }()
 
-	to, err := sink.Open(ctx, env.warehouse, cfg.Warehouse.Dataset)
+	to, err := cfg.Warehouse.Open(ctx, cfg.DataDir, o.Log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
 
+	warehouse, _ := cfg.Warehouse.Address(cfg.DataDir)
 	resources, err := schemas.ByName(cfg.Poll.Resources...)
 	if err != nil {
 		return ops.Usagef("TILEDESK_RESOURCES: %w", err)
@@ -58,19 +59,20 @@ func Run(ctx context.Context, cfg Config, o ops.Options) (err error) {
 	}
 	if o.Once {
 		r.progress = newProgress(os.Stderr, resources)
-		err = r.sync(ctx, cfg, env, to)
+		err = r.sync(ctx, cfg, env.projects, to)
 		r.progress.close()
 		if err != nil {
 			return err
 		}
-		return r.summary(o.Stdout, env.warehouse, cfg.Warehouse.Dataset)
+		return r.summary(o.Stdout, warehouse, cfg.Warehouse.Dataset)
 	}
-	r.log = o.Log
-	return r.stream(ctx, cfg, env, to)
+	r.tell = load.Log(o.Log).Loaded
+	o.Log.Info("streaming; stop with Ctrl-C", "warehouse", sink.Redacted(warehouse), "dataset", cfg.Warehouse.Dataset)
+	return r.stream(ctx, cfg, env.projects, to)
 }
 
 // sync runs both halves side by side; once the producer has come to the end, the consumer stops where the topics end.
-func (r *report) sync(ctx context.Context, cfg Config, env *environment, to sink.Sink) error {
+func (r *report) sync(ctx context.Context, cfg Config, projects []*tiledesk.Client, to sink.Sink) error {
 	produced := make(chan struct{})
 	cfg.Poll.Once, cfg.Load.Until = true, produced
 	ctx, stop := context.WithCancel(ctx)
@@ -79,7 +81,7 @@ func (r *report) sync(ctx context.Context, cfg Config, env *environment, to sink
 	var halves sync.WaitGroup
 	halves.Go(func() {
 		defer close(produced) // also after an error: what did reach the topics is loaded
-		polled = poll.Run(ctx, cfg.Poll, cfg.Kafka, env.projects, r.polling())
+		polled = poll.Run(ctx, cfg.Poll, cfg.Kafka, projects, r.polling())
 	})
 	halves.Go(func() {
 		if loaded = load.Run(ctx, cfg.Load, cfg.Kafka, to, r.loading()); loaded != nil {
@@ -94,8 +96,7 @@ func (r *report) sync(ctx context.Context, cfg Config, env *environment, to sink
 }
 
 // stream runs both halves until ctx ends, or one of them fails.
-func (r *report) stream(ctx context.Context, cfg Config, env *environment, to sink.Sink) error {
-	r.log.Info("streaming; stop with Ctrl-C", "warehouse", sink.Redacted(env.warehouse), "dataset", cfg.Warehouse.Dataset)
+func (r *report) stream(ctx context.Context, cfg Config, projects []*tiledesk.Client, to sink.Sink) error {
 	return cfg.HTTP.During(ctx, ops.Routes(r.ready), func(ctx context.Context) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
@@ -103,7 +104,7 @@ func (r *report) stream(ctx context.Context, cfg Config, env *environment, to si
 		var halves sync.WaitGroup
 		halves.Go(func() {
 			defer stop()
-			polled = poll.Run(ctx, cfg.Poll, cfg.Kafka, env.projects, r.polling())
+			polled = poll.Run(ctx, cfg.Poll, cfg.Kafka, projects, r.polling())
 		})
 		halves.Go(func() {
 			defer stop()
@@ -116,9 +117,8 @@ func (r *report) stream(ctx context.Context, cfg Config, env *environment, to si
 
 // environment is what the halves talk to, stand-ins included.
 type environment struct {
-	projects  []*tiledesk.Client
-	warehouse string
-	closers   []io.Closer // last opened first closed
+	projects []*tiledesk.Client
+	closers  []io.Closer // last opened first closed
 }
 
 // Close stops the stand-ins.
@@ -138,10 +138,6 @@ func bring(ctx context.Context, cfg *Config, o ops.Options) (_ *environment, err
 			err = errors.Join(err, env.Close())
 		}
 	}()
-	var note string
-	if env.warehouse, note = cfg.Warehouse.Address(cfg.DataDir); note != "" {
-		o.Log.Warn(note)
-	}
 	if err := os.MkdirAll(cfg.DataDir, 0o755); err != nil {
 		return env, ops.Usagef("DATA_DIR=%s: %w", cfg.DataDir, err)
 	}

@@ -115,7 +115,10 @@ func (b *bars) published(resource string, docs int) {
 }
 
 func (b *bars) loaded(resource string, rows int64) {
-	one := b.by[resource]
+	one, ok := b.by[resource]
+	if !ok {
+		return // not polled in this run: left in its topic by an earlier one
+	}
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	if one.first.IsZero() { // left in the topic by an earlier run

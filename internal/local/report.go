@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -21,8 +21,8 @@ import (
 type report struct {
 	started   time.Time
 	resources []schemas.Resource
-	progress  progress     // nil: tell the log
-	log       *slog.Logger // of a run that streams
+	progress  progress          // of a run that ends
+	tell      func(load.Loaded) // of a run that streams
 
 	mu      sync.Mutex
 	tables  map[string]*table
@@ -81,7 +81,7 @@ func (r *report) loaded(l load.Loaded) {
 	if r.progress != nil {
 		r.progress.loaded(l.Table, l.Rows)
 	} else {
-		r.log.Info("loaded", "table", l.Table, "new", l.Stats.Inserted, "updated", l.Stats.Updated, "took", l.Took.Round(time.Millisecond), "behind", l.Behind)
+		r.tell(l)
 	}
 }
 
@@ -95,9 +95,12 @@ func (r *report) summary(w io.Writer, warehouse, dataset string) error {
 	var b strings.Builder
 	tab := tabwriter.NewWriter(&b, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tab, "table\tloaded\tupdated\trejected\ttime\t")
-	for _, res := range r.resources {
+	for _, res := range schemas.Resources {
 		t := r.tables[res.Name]
 		if t == nil {
+			if !slices.ContainsFunc(r.resources, func(polled schemas.Resource) bool { return polled.Name == res.Name }) {
+				continue
+			}
 			t = &table{}
 		}
 		fmt.Fprintf(tab, "%s\t%s\t%s\t0\t%.1f s\t\n", res.Name, grouped(t.stats.Inserted), grouped(t.stats.Updated), t.took.Seconds())
