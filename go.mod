@@ -4,7 +4,6 @@ go 1.26.0
 
 require (
 	github.com/apache/arrow-go/v18 v18.8.0 // the type vocabulary after decoding; Parquet files
-	github.com/cenkalti/backoff/v5 v5.0.3 // growing pauses with jitter
 	github.com/cespare/xxhash/v2 v2.3.0 // tells contents of listed documents apart
 	github.com/duckdb/duckdb-go/v2 v2.10506.0 // destination duckdb://
 	github.com/gofrs/flock v0.13.1 // one process in a data directory

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tilestream/consumer/sink"
+	"tilestream/internal/ops"
 )
 
 // errDrained ends Run: everything up to the ends asked for is loaded.
@@ -42,7 +43,7 @@ func (l *loader) drain(ctx context.Context) error {
 	l.mu.Unlock()
 	l.wakeWriters()
 	var asked time.Time
-	for n := 0; ctx.Err() == nil; pause(ctx, drainCheck) {
+	for n := 0; ctx.Err() == nil; _ = ops.Sleep(ctx, drainCheck) {
 		left, others := l.left()
 		if left > 0 || len(others) > 0 && time.Since(asked) < askEvery {
 			continue

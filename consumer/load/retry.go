@@ -3,17 +3,16 @@ package load
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
+
+	"tilestream/internal/ops"
 )
 
-const (
-	backoffFirst = 250 * time.Millisecond
-	backoffMax   = 30 * time.Second
-	// onceTries bounds trying where Run is to end by itself: about half a minute. Else it goes on for ever, since
-	// stopping would not bring the warehouse back.
-	onceTries = 8
-)
+// onceTries bounds trying where Run is to end by itself: about half a minute. Else it goes on for ever, since stopping
+// would not bring the warehouse back.
+const onceTries = 8
+
+var backoff = ops.Backoff{First: 250 * time.Millisecond, Most: 30 * time.Second}
 
 // retry calls try until it succeeds, its error is final, or ctx ends. It logs that the work has come to a stop and that
 // it goes on, not each try.
@@ -35,22 +34,6 @@ func (l *loader) retry(ctx context.Context, doing string, try func() error) erro
 		case n == 1:
 			l.log.Warn("waiting to try again", "doing", doing, "error", err)
 		}
-		pause(ctx, backoff(n))
-	}
-}
-
-// backoff doubles from backoffFirst up to backoffMax, less up to a half by chance: those who failed together should not
-// come back together.
-func backoff(n int) time.Duration {
-	d := min(backoffFirst<<min(n-1, 10), backoffMax)
-	return d - rand.N(d/2)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
+		_ = ops.Sleep(ctx, backoff.After(n)) // ctx is looked at after the next try
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"tilestream/consumer/sink"
+	"tilestream/internal/ops"
 )
 
 // offline is a loader without Kafka: one table with two partitions. Records are tombstones, which need no registry.
@@ -161,7 +162,7 @@ func TestShutdownLetsWriteFinish(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				w.entered = func(ctx context.Context, _ sink.Batch) {
 					cancel()
-					pause(ctx, c.takes)
+					_ = ops.Sleep(ctx, c.takes)
 				}
 				l.feed(t, ps[0], 0)
 				if err := writer.run(ctx); err != nil {
@@ -228,12 +229,4 @@ func TestBudget(t *testing.T) {
 		b.hold(-60)
 		b.room(t.Context())
 	})
-}
-
-func TestBackoff(t *testing.T) {
-	for n := 1; n < 100; n++ {
-		if d := backoff(n); d <= 0 || d > backoffMax {
-			t.Errorf("backoff(%d) is %s", n, d)
-		}
-	}
 }

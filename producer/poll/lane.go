@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"tilestream/internal/broker"
+	"tilestream/internal/ops"
 )
 
 // A lane owns one partition of the checkpoint topic: the projects that hash to it, and a transactional id. Whoever
@@ -41,7 +42,7 @@ func (l *lane) keep(ctx context.Context) {
 		} else {
 			l.log.Error("lane stopped; starting again from its checkpoints", "lane", l.partition, "error", err, "in", restartDelay)
 		}
-		if !sleep(ctx, restartDelay) {
+		if ops.Sleep(ctx, restartDelay) != nil {
 			return
 		}
 	}
@@ -62,7 +63,7 @@ func (l *lane) once(ctx context.Context) error {
 			return err
 		}
 		l.log.Warn("transaction failed; starting again from the checkpoints", "lane", l.partition, "error", err)
-		if !sleep(ctx, restartDelay) {
+		if ops.Sleep(ctx, restartDelay) != nil {
 			return ctx.Err()
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tilestream/internal/broker"
+	"tilestream/internal/ops"
 	"tilestream/producer/tiledesk"
 	"tilestream/schemas"
 )
@@ -103,7 +104,7 @@ func Run(ctx context.Context, cfg Config, kafka broker.Config, clients []*tilede
 			return nil
 		}
 		p.log.Error("producer stopped; starting again", "error", err, "in", restartDelay)
-		if !sleep(ctx, restartDelay) {
+		if ops.Sleep(ctx, restartDelay) != nil {
 			return nil
 		}
 	}
@@ -193,16 +194,4 @@ func (p *producer) nothingRead() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// sleep waits and reports whether it did to the end.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

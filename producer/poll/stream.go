@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"tilestream/internal/ops"
 	"tilestream/producer/tiledesk"
 	"tilestream/schemas"
 )
@@ -25,8 +25,8 @@ type stream struct {
 // skipFor is how long a forbidden or absent resource is left alone: somebody may give the credential its role meanwhile.
 const skipFor = 10 * time.Minute
 
-// maxBackoff bounds the time between polls that fail.
-const maxBackoff = 5 * time.Minute
+// failing is the time between polls that fail.
+var failing = ops.Backoff{First: time.Second, Most: 5 * time.Minute}
 
 // key names the stream in the checkpoint topic.
 func (s *stream) key() string { return s.client.Project() + "/" + s.resource.Name }
@@ -34,10 +34,8 @@ func (s *stream) key() string { return s.client.Project() + "/" + s.resource.Nam
 // run polls from the cursor until ctx ends, a transaction fails, or with Config.Once the stream is up to date.
 func (s *stream) run(ctx context.Context, from tiledesk.Cursor, tx *transactions) error {
 	log := s.log.With("project", s.client.Project(), "resource", s.resource.Name)
-	retry := backoff.NewExponentialBackOff()
-	retry.InitialInterval, retry.MaxInterval = time.Second, maxBackoff
 	interval := s.cfg.Interval.of(s.resource)
-	for {
+	for failed := 0; ; {
 		err := s.poll(ctx, &from, tx)
 		var broken *transactionError
 		wait := interval
@@ -56,17 +54,18 @@ func (s *stream) run(ctx context.Context, from tiledesk.Cursor, tx *transactions
 			emit(s.events.Failed, s, err)
 			return err
 		case err != nil:
-			wait = max(interval, retry.NextBackOff())
+			failed++
+			wait = max(interval, failing.After(failed))
 			log.Error("poll failed", "error", err, "next try in", wait.Round(time.Millisecond))
 			emit(s.events.Failed, s, err)
 		default:
-			retry.Reset()
+			failed = 0
 			s.skipped = nil
 			if s.events.CaughtUp != nil {
 				s.events.CaughtUp(s.client.Project(), s.resource.Name)
 			}
 		}
-		if s.cfg.Once || !sleep(ctx, wait) {
+		if s.cfg.Once || ops.Sleep(ctx, wait) != nil {
 			return nil
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"tilestream/internal/ops"
 )
 
 // defaultPerMinute stays below what Tiledesk's documentation says that the hosted API allows ("at least 200 requests per
@@ -37,7 +39,7 @@ func (b *budget) wait(ctx context.Context) error {
 		if d <= 0 {
 			break
 		}
-		if err := sleep(ctx, d); err != nil {
+		if err := ops.Sleep(ctx, d); err != nil {
 			return err
 		}
 	}
@@ -55,15 +57,4 @@ func (b *budget) pause(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.until = later(b.until, time.Now().Add(d))
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

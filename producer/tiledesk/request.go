@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"tilestream/internal/ops"
 )
 
 const (
@@ -23,9 +24,9 @@ const (
 	maxLimited = 10
 	// longestWait bounds what Retry-After may ask for.
 	longestWait = 5 * time.Minute
-	firstWait   = 500 * time.Millisecond
-	backoffMost = 30 * time.Second
 )
+
+var backoff = ops.Backoff{First: 500 * time.Millisecond, Most: 30 * time.Second}
 
 // maxBody bounds the body of one answer, in bytes. It is a variable for its test.
 var maxBody int64 = 128 << 20
@@ -80,23 +81,17 @@ func (c *Client) send(ctx context.Context, req request) (time.Time, error) {
 		}
 		wait := e.after
 		if wait == 0 {
-			wait = backoff(tried)
+			wait = backoff.After(tried)
 		}
 		c.log.Warn("tiledesk: trying again", "project", c.project.ID, "resource", req.resource, "status", e.Status, "message", e.Message, "cause", e.Err, "in", wait)
 		if limited || e.after > 0 {
 			c.budget.pause(wait) // the limit is the project's: the other streams would only run into it too
 			continue
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := ops.Sleep(ctx, wait); err != nil {
 			return time.Time{}, err
 		}
 	}
-}
-
-// backoff doubles from try to try. A random half keeps many clients from coming back at once.
-func backoff(tried int) time.Duration {
-	d := min(firstWait<<min(tried-1, 16), backoffMost)
-	return d/2 + rand.N(d/2)
 }
 
 // try sends a request once. The error has no Tried.
