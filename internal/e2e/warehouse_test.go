@@ -78,27 +78,33 @@ func (w warehouse) rows(t testing.TB, table string) map[string]document {
 func (w warehouse) compare(t testing.TB, s source, resources ...schemas.Resource) {
 	t.Helper()
 	for _, r := range resources {
-		want, got := s.documents(t, r), w.rows(t, r.Name)
-		if len(want) == 0 {
-			t.Errorf("%s: the source has none, which proves nothing", r.Name)
-		}
-		for id, doc := range want {
-			row, ok := got[id]
-			if !ok {
-				t.Errorf("%s %s: not in the warehouse", r.Name, id)
-				continue
-			}
-			for _, d := range differences(t, doc, row) {
-				t.Errorf("%s %s: %s", r.Name, id, d)
-			}
-		}
-		for id := range got {
-			if want[id] == nil {
-				t.Errorf("%s %s: in the warehouse, but not in the source", r.Name, id)
-			}
-		}
-		t.Logf("%-16s %d documents, %d rows", r.Name, len(want), len(got))
+		w.matches(t, r.Name, s.documents(t, r))
 	}
+}
+
+// matches holds a table against the documents that should be in it.
+func (w warehouse) matches(t testing.TB, table string, want map[string]document) {
+	t.Helper()
+	got := w.rows(t, table)
+	if len(want) == 0 {
+		t.Errorf("%s: the source has none, which proves nothing", table)
+	}
+	for id, doc := range want {
+		row, ok := got[id]
+		if !ok {
+			t.Errorf("%s %s: not in the warehouse", table, id)
+			continue
+		}
+		for _, d := range differences(t, doc, row) {
+			t.Errorf("%s %s: %s", table, id, d)
+		}
+	}
+	for id := range got {
+		if want[id] == nil {
+			t.Errorf("%s %s: in the warehouse, but not in the source", table, id)
+		}
+	}
+	t.Logf("%-16s %d documents, %d rows", table, len(want), len(got))
 }
 
 // ledgerIsData checks that no row lies at or behind its partition's next offset, and that the loads inserted as many rows
