@@ -73,20 +73,16 @@ func parseList(body []byte, key string) (list, error) {
 }
 
 func parseRecord(raw json.RawMessage) (record, error) {
-	var f struct {
-		ID        json.RawMessage `json:"_id"`
-		Created   json.RawMessage `json:"createdAt"`
-		Updated   json.RawMessage `json:"updatedAt"`
-		RequestID json.RawMessage `json:"request_id"`
-	}
+	// Not a struct: its fields would take _ID for _id (encoding/json ignores case), which the codec does not.
+	var f map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &f); err != nil {
 		return record{}, err
 	}
-	id := text(f.ID)
+	id := text(f["_id"])
 	if id == "" {
 		return record{}, errors.New("a document without an _id")
 	}
-	return record{Doc: Doc{ID: id, JSON: raw}, created: date(f.Created), updated: date(f.Updated), requestID: text(f.RequestID)}, nil
+	return record{Doc: Doc{ID: id, JSON: raw}, created: date(f["createdAt"]), updated: date(f["updatedAt"]), requestID: text(f["request_id"])}, nil
 }
 
 func text(raw json.RawMessage) string {

@@ -3,6 +3,7 @@ package tiledesk
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,8 +29,11 @@ const (
 
 var backoff = ops.Backoff{First: 500 * time.Millisecond, Most: 30 * time.Second}
 
-// maxBody bounds the body of one answer, in bytes. It is a variable for its test.
+// maxBody bounds the body of one answer, in bytes, after it has been decompressed. It is a variable for its test.
 var maxBody int64 = 128 << 20
+
+// maxRefusal is how much is read of an answer that is not 200: only its first words are of use.
+const maxRefusal = 64 << 10
 
 // request is one call of the API. It can be sent again.
 type request struct {
@@ -117,23 +121,25 @@ func (c *Client) try(ctx context.Context, req request) (time.Time, *Error) {
 	}
 	resp, err := c.http.Do(hr)
 	if err != nil {
-		return time.Time{}, c.unanswered(fail, err)
+		return time.Time{}, c.unanswered(fail, req, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	fail.Status = resp.StatusCode
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // the status counts, however the body ends
+		return time.Time{}, c.refused(fail, req, resp, body)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	switch {
 	case err != nil:
-		return time.Time{}, c.unanswered(fail, err)
+		return time.Time{}, c.unanswered(fail, req, err)
 	case int64(len(body)) > maxBody:
 		fail.Err = fmt.Errorf("the answer is longer than %d bytes", maxBody)
 		fail.Hint = "is TILEDESK_URL the right server?"
 		return time.Time{}, fail
-	case resp.StatusCode != http.StatusOK:
-		return time.Time{}, c.refused(fail, resp, body)
 	}
 	if err := req.read(body); err != nil {
-		fail.Message, fail.Err, fail.again = c.hide(message(body)), fmt.Errorf("the answer is not what was asked for: %w", err), true
+		fail.Message, fail.Err, fail.again = c.says(req, body), fmt.Errorf("the answer is not what was asked for: %w", err), true
 		fail.Hint = "something between here and the server answers in its place, or TILEDESK_URL is wrong"
 		return time.Time{}, fail
 	}
@@ -141,10 +147,13 @@ func (c *Client) try(ctx context.Context, req request) (time.Time, *Error) {
 }
 
 // unanswered explains a request that got no answer, or half of one.
-func (c *Client) unanswered(e *Error, err error) *Error {
+func (c *Client) unanswered(e *Error, req request, err error) *Error {
 	var ue *url.Error
 	if errors.As(err, &ue) { // it repeats method and URL
 		err = ue.Err
+	}
+	if said := c.says(req, []byte(err.Error())); said != err.Error() {
+		err = errors.New(said) // it quotes what the server sent, such as a first line that is not HTTP
 	}
 	e.Err, e.again = err, true
 	e.Hint = "check TILEDESK_URL and the way to the server"
@@ -156,12 +165,12 @@ func (c *Client) unanswered(e *Error, err error) *Error {
 }
 
 // refused explains an answer other than 200.
-func (c *Client) refused(e *Error, resp *http.Response, body []byte) *Error {
-	e.Message = c.hide(message(body))
+func (c *Client) refused(e *Error, req request, resp *http.Response, body []byte) *Error {
+	e.Message = c.says(req, body)
 	e.Hint = c.hint(e.Status, e.Message)
 	e.whole = e.Status == http.StatusForbidden && strings.Contains(e.Message, notMember) && c.project.Credential.SubscriptionID == ""
 	if to := resp.Header.Get("Location"); to != "" && e.Status < 400 {
-		e.Message = "redirected to " + to
+		e.Message = c.says(req, []byte("redirected to "+to))
 	}
 	e.again = e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout || e.Status >= 500
 	if e.again {
@@ -170,15 +179,21 @@ func (c *Client) refused(e *Error, resp *http.Response, body []byte) *Error {
 	return e
 }
 
-// hide takes the credential out of text that the server sent: some proxies echo what they got.
-func (c *Client) hide(text string) string {
+// says returns what the server says in text, cut short and without the credential: some proxies echo what they got. The
+// credential goes first: half of one would not be known again.
+func (c *Client) says(req request, text []byte) string {
+	text = text[:min(len(text), maxRefusal)]
 	cred := c.project.Credential
-	for _, s := range []string{bare(cred.Token.Reveal()), cred.Password.Reveal(), cred.SubscriptionSecret.Reveal()} {
-		if s != "" {
-			text = strings.ReplaceAll(text, s, "****")
+	for _, secret := range []string{req.token, bare(cred.Token.Reveal()), cred.Password.Reveal(), cred.SubscriptionSecret.Reveal()} {
+		if secret == "" {
+			continue
+		}
+		quoted, _ := json.Marshal(secret) // text always has a JSON form
+		for _, form := range []string{secret, string(quoted[1 : len(quoted)-1]), url.QueryEscape(secret), url.PathEscape(secret)} {
+			text = bytes.ReplaceAll(text, []byte(form), []byte("****"))
 		}
 	}
-	return text
+	return message(text)
 }
 
 // retryAfter reads a Retry-After header: seconds, or a date by the server's clock (RFC 9110, section 10.2.3). 0 means that
