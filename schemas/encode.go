@@ -118,7 +118,7 @@ func (w *writer) encode(header, doc []byte) ([]byte, error) {
 	d := w.pool.Get().(*draft)
 	defer w.pool.Put(d)
 	if !utf8.Valid(doc) {
-		doc = bytes.ToValidUTF8(doc, []byte("\uFFFD")) // as every JSON reader has it; JSON is UTF-8 (RFC 8259)
+		doc = []byte(string([]rune(string(doc)))) // U+FFFD for each byte, as encoding/json has it: the key must stay the _id
 	}
 	if err := d.scan(doc, w.routes, w.slots); err != nil {
 		return nil, err
