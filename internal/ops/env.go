@@ -191,8 +191,19 @@ func isSecret(t reflect.Type) bool {
 	return false
 }
 
-// Up to the last @: a password that was not escaped may hold any character.
-var userInfo = regexp.MustCompile(`(://)\S*@`)
+// secretParameter is a parameter of a URL that looks like a secret.
+var secretParameter = regexp.MustCompile(`(?i)([?&;][^=&;\s]*(?:pass|secret|token|key|credential|sig)[^=&;\s]*=)[^&;\s]*`)
 
-// RedactURL hides the user and password of every URL in the text, well formed or not.
-func RedactURL(text string) string { return userInfo.ReplaceAllString(text, "${1}"+stars+"@") }
+// RedactURL hides the user and password of the URLs in the text, well formed or not, and the parameters that look like
+// secrets. Since a password that was not escaped may hold any character, all is hidden from the first :// (the beginning,
+// where there is none) up to the last @.
+func RedactURL(text string) string {
+	if end := strings.LastIndexByte(text, '@'); end >= 0 {
+		start := 0
+		if i := strings.Index(text[:end], "://"); i >= 0 {
+			start = i + len("://")
+		}
+		text = text[:start] + stars + text[end:]
+	}
+	return secretParameter.ReplaceAllString(text, "${1}"+stars)
+}
