@@ -9,7 +9,7 @@ import (
 )
 
 // systemColumns are added behind the data columns of every table.
-var systemColumns = []string{"_project_id", "_extracted_at", "_loaded_at", "_load_id", "_kafka_partition", "_kafka_offset", "_schema_id", "_deleted_at"}
+var systemColumns = []string{"_project_id", "_extracted_at", "_loaded_at", "_load_id", "_kafka_partition", "_kafka_offset", "_schema_id", "_deleted_at", "_deleted_offset"}
 
 func TestResources(t *testing.T) {
 	var want []string

@@ -79,7 +79,7 @@ func (d *duckDB) next(ctx context.Context, tx *sql.Tx, ps []Partition) (map[Part
 
 func (d *duckDB) Write(ctx context.Context, b Batch) (Stats, error) {
 	started := time.Now()
-	rows, err := newest(b)
+	docs, tombs, err := newest(b)
 	if err != nil {
 		return Stats{}, err
 	}
@@ -92,8 +92,8 @@ func (d *duckDB) Write(ctx context.Context, b Batch) (Stats, error) {
 		if err := fenced(b.Ranges, next); err != nil {
 			return err
 		}
-		if len(rows) > 0 {
-			if stats, err = d.merge(ctx, tx, b, rows); err != nil {
+		if len(docs)+len(tombs) > 0 {
+			if stats, err = d.merge(ctx, tx, b, docs, tombs); err != nil {
 				return err
 			}
 		}

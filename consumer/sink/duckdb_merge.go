@@ -5,81 +5,182 @@ package sink
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
-	"unicode/utf8"
-
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/duckdb/duckdb-go/v2"
 )
 
-// merge inserts the batch's rows and replaces what is older than they are. A replaced row loses the values of columns
-// that the batch lacks, as if it were deleted and inserted.
-func (d *duckDB) merge(ctx context.Context, tx *sql.Tx, b Batch, rows []int) (Stats, error) {
-	have, err := d.columns(ctx, tx, b.Table.Name)
-	if err != nil {
+// merge inserts the batch's documents and replaces what is older than they are, then marks or removes what its tombstones
+// say is gone.
+func (d *duckDB) merge(ctx context.Context, tx *sql.Tx, b Batch, docs, tombs []int) (Stats, error) {
+	m := duckMerge{duckDB: d, tx: tx, b: b}
+	if err := m.fit(ctx, slices.Concat(docs, tombs)); err != nil {
 		return Stats{}, err
 	}
-	if len(have) == 0 {
-		return Stats{}, fmt.Errorf("there is no table %s: it was not prepared", d.table(b.Table.Name))
+	var stats Stats
+	steps := []func(context.Context) (Stats, error){
+		func(ctx context.Context) (Stats, error) { return m.documents(ctx, docs) },
 	}
-	src := &duckRows{rows: rows}
-	var names, selected, values []string
-	sets := map[string]string{} // lower-case name -> assignment
-	for name := range have {
-		sets[name] = duckQuote(name) + " = NULL"
+	if len(tombs) > 0 && b.Table.HardDelete {
+		steps = []func(context.Context) (Stats, error){
+			func(ctx context.Context) (Stats, error) { return m.remember(ctx, tombs) },
+			steps[0],
+			func(ctx context.Context) (Stats, error) { return m.remove(ctx, tombs) },
+		}
+	} else if len(tombs) > 0 {
+		steps = append(steps, func(ctx context.Context) (Stats, error) { return m.tombstones(ctx, tombs) })
 	}
-	for i, f := range b.Rows.Schema().Fields() {
-		typ, ok := have[strings.ToLower(f.Name)]
+	for _, step := range steps {
+		done, err := step(ctx)
+		if err != nil {
+			return Stats{}, err
+		}
+		stats.Inserted += done.Inserted
+		stats.Updated += done.Updated
+	}
+	stats.Unchanged = b.Rows.NumRows() - stats.Inserted - stats.Updated
+	return stats, nil
+}
+
+// duckMerge is a merge on its way.
+type duckMerge struct {
+	*duckDB
+	tx       *sql.Tx
+	b        Batch
+	have     map[string]string // the table's columns by lower-case name
+	columns  []duckColumn
+	names    []string // quoted, as the columns
+	selected []string // the columns as the table has them
+}
+
+// fit makes columns of the batch that the table takes.
+func (m *duckMerge) fit(ctx context.Context, rows []int) (err error) {
+	if m.have, err = m.duckDB.columns(ctx, m.tx, m.b.Table.Name); err != nil {
+		return err
+	}
+	if len(m.have) == 0 {
+		return fmt.Errorf("there is no table %s: it was not prepared", m.table(m.b.Table.Name))
+	}
+	for i, f := range m.b.Rows.Schema().Fields() {
+		typ, ok := m.have[strings.ToLower(f.Name)]
 		if !ok {
-			return Stats{}, fmt.Errorf("table %s has no column %s: the table was not prepared for this schema", d.table(b.Table.Name), f.Name)
+			return fmt.Errorf("table %s has no column %s: the table was not prepared for this schema", m.table(m.b.Table.Name), f.Name)
 		}
 		k, err := duckKind(f.Name, typ)
 		if err != nil {
-			return Stats{}, err
+			return err
 		}
-		a, err := fit(f.Name, b.Rows.Column(i), k)
+		a, err := fit(f.Name, m.b.Rows.Column(i), k)
 		if err != nil {
-			return Stats{}, err
+			return err
 		}
 		c, err := newDuckColumn(f.Name, a, rows)
 		if err != nil {
-			return Stats{}, err
+			return err
 		}
-		src.columns = append(src.columns, c)
 		q, from := duckQuote(f.Name), fmt.Sprint("c", i)
 		if k == kindJSON {
 			from += "::JSON" // the cast checks it
 		}
-		names = append(names, q)
-		selected = append(selected, from+" AS "+q)
-		values = append(values, "fresh."+q)
-		sets[strings.ToLower(f.Name)] = q + " = fresh." + q
+		m.columns = append(m.columns, c)
+		m.names = append(m.names, q)
+		m.selected = append(m.selected, from+" AS "+q)
+	}
+	return nil
+}
+
+// documents replaces rows that are older. A replaced row loses the values of columns that the batch lacks, as if it were
+// deleted and inserted; it stays deleted where the tombstone is newer still.
+func (m *duckMerge) documents(ctx context.Context, rows []int) (Stats, error) {
+	t := m.b.Table
+	sets := map[string]string{} // lower-case name -> assignment
+	for name := range m.have {
+		sets[name] = duckQuote(name) + " = NULL"
+	}
+	for _, q := range m.names {
+		sets[strings.ToLower(unquoted(q))] = q + " = fresh." + q
+	}
+	if t.Deleted != "" {
+		for _, name := range []string{t.Deleted, t.DeletedOffset} {
+			if _, ok := m.have[strings.ToLower(name)]; ok {
+				sets[strings.ToLower(name)] = fmt.Sprintf("%s = CASE WHEN %s > %s THEN held.%[1]s END", duckQuote(name), m.tombstone("held"), m.document("fresh"))
+			}
+		}
 	}
 	var set []string
 	for _, name := range sortedKeys(sets) {
 		set = append(set, sets[name])
 	}
+	where := ""
+	if t.HardDelete {
+		where = `WHERE NOT EXISTS (FROM ` + m.table(deletedTable) + ` gone WHERE gone.table_name = ` + duckLiteral(t.Name) + `
+			AND gone.key = fresh.` + duckQuote(t.Key) + ` AND ` + m.gone() + ` > ` + m.document("fresh") + `)`
+	}
+	return m.upsert(ctx, rows, m.names, where, set, m.document("fresh")+" > "+m.document("held"))
+}
 
+// tombstones marks rows as deleted that are older. One without a row becomes a row without a document.
+func (m *duckMerge) tombstones(ctx context.Context, rows []int) (Stats, error) {
+	t := m.b.Table
+	var set []string
+	for _, name := range deletion(m.b) {
+		set = append(set, duckQuote(name)+" = fresh."+duckQuote(name))
+	}
+	columns := slices.DeleteFunc(slices.Clone(m.names), func(q string) bool { return q == duckQuote(t.Offset) || q == duckQuote(t.Version) })
+	fresh := m.tombstone("fresh")
+	return m.upsert(ctx, rows, columns, "", set, fresh+" > "+m.document("held")+" AND "+fresh+" > "+m.tombstone("held"))
+}
+
+// upsert inserts the rows, or updates those that are held.
+func (m *duckMerge) upsert(ctx context.Context, rows []int, columns []string, from string, set []string, where string) (Stats, error) {
+	key := duckQuote(m.b.Table.Key)
+	values := make([]string, len(columns))
+	for i, q := range columns {
+		values[i] = "fresh." + q
+	}
+	return m.run(ctx, rows, func(source string) string {
+		return fmt.Sprintf(`MERGE INTO %s AS held USING (FROM %s AS fresh %s) AS fresh ON held.%s = fresh.%[4]s
+			WHEN MATCHED AND %[5]s THEN UPDATE SET %s WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)
+			RETURNING merge_action = 'INSERT'`,
+			m.table(m.b.Table.Name), source, from, key, where, strings.Join(set, ", "), strings.Join(columns, ", "), strings.Join(values, ", "))
+	})
+}
+
+// remember keeps the newest tombstone of each key.
+func (m *duckMerge) remember(ctx context.Context, rows []int) (Stats, error) {
+	t := m.b.Table
+	_, err := m.run(ctx, rows, func(source string) string {
+		return fmt.Sprintf(`INSERT INTO %s AS held SELECT %s, %s, %s, %s FROM %s
+			ON CONFLICT DO UPDATE SET deleted_at = EXCLUDED.deleted_at, deleted_offset = EXCLUDED.deleted_offset
+			WHERE (EXCLUDED.deleted_at, EXCLUDED.deleted_offset) > (held.deleted_at, held.deleted_offset)
+			RETURNING false`,
+			m.table(deletedTable), duckLiteral(t.Name), duckQuote(t.Key), duckQuote(t.Deleted), duckQuote(t.DeletedOffset), source)
+	})
+	return Stats{}, err
+}
+
+// remove deletes rows that are older than a tombstone.
+func (m *duckMerge) remove(ctx context.Context, rows []int) (Stats, error) {
+	t := m.b.Table
+	return m.run(ctx, rows, func(source string) string {
+		return fmt.Sprintf(`DELETE FROM %s AS held USING %s AS gone
+			WHERE gone.table_name = %s AND gone.key = held.%s AND %s > %s AND gone.key IN (SELECT %[4]s FROM %[7]s)
+			RETURNING false`,
+			m.table(t.Name), m.table(deletedTable), duckLiteral(t.Name), duckQuote(t.Key), m.gone(), m.document("held"), source)
+	})
+}
+
+// run shows rows to a statement that returns, for each row that it changes, whether it was inserted.
+func (m *duckMerge) run(ctx context.Context, rows []int, statement func(source string) string) (stats Stats, err error) {
+	src := &duckRows{columns: m.columns, rows: rows}
 	id := src.show()
 	defer shownRows.Delete(id)
-	key := duckQuote(b.Table.Key)
-	changes, err := tx.QueryContext(ctx, fmt.Sprintf(`MERGE INTO %s AS held USING (SELECT %s FROM %s(%d)) AS fresh ON held.%s = fresh.%s
-		WHEN MATCHED AND %s > %s THEN UPDATE SET %s WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)
-		RETURNING merge_action = 'INSERT'`,
-		d.table(b.Table.Name), strings.Join(selected, ", "), rowsFunction, id, key, key,
-		duckOrder(b, "fresh"), duckOrder(b, "held"), strings.Join(set, ", "), strings.Join(names, ", "), strings.Join(values, ", ")))
+	source := fmt.Sprintf("(SELECT %s FROM %s(%d))", strings.Join(m.selected, ", "), rowsFunction, id)
+	changes, err := m.tx.QueryContext(ctx, statement(source))
 	if err != nil {
-		return Stats{}, duckRejects(err, src.columns)
+		return Stats{}, duckRejects(err, m.columns)
 	}
 	defer changes.Close()
-	var stats Stats
 	for changes.Next() {
 		var inserted bool
 		if err := changes.Scan(&inserted); err != nil {
@@ -92,173 +193,40 @@ func (d *duckDB) merge(ctx context.Context, tx *sql.Tx, b Batch, rows []int) (St
 		}
 	}
 	if err := changes.Err(); err != nil {
-		return Stats{}, duckRejects(err, src.columns)
+		return Stats{}, duckRejects(err, m.columns)
 	}
-	stats.Unchanged = b.Rows.NumRows() - stats.Inserted - stats.Updated
 	return stats, nil
 }
 
-// duckOrder is what orders the versions of a row; rows of a batch without the version's column count as undated.
-func duckOrder(b Batch, of string) string {
-	version := "NULL"
-	if b.Table.Version != "" && (of == "held" || b.Rows.Schema().HasField(b.Table.Version)) {
-		version = of + "." + duckQuote(b.Table.Version)
+// document is what orders the version that a row holds; rows of a batch without the version's column count as undated, and
+// one that holds no document comes before all.
+func (m *duckMerge) document(of string) string {
+	return m.rank(of, m.b.Table.Version, m.b.Table.Offset)
+}
+
+// tombstone is what orders the deletion that a row holds.
+func (m *duckMerge) tombstone(of string) string {
+	if m.b.Table.Version == "" {
+		return m.rank(of, "", m.b.Table.DeletedOffset)
 	}
-	return "(COALESCE(" + version + ", '-infinity'::TIMESTAMPTZ), COALESCE(" + of + "." + duckQuote(b.Table.Offset) + ", -1))"
+	return m.rank(of, m.b.Table.Deleted, m.b.Table.DeletedOffset)
 }
 
-// rowsFunction is the table function through which DuckDB reads Arrow columns; its argument is a number from show. (The
-// driver's own view of Arrow needs the build tag duckdb_arrow, which a plain go build does not set.)
-const rowsFunction = "_tilestream_rows"
-
-var (
-	shownRows sync.Map // number -> *duckRows
-	lastShown atomic.Int64
-)
-
-func registerRows(db *sql.DB) error {
-	c, err := db.Conn(context.Background())
-	if err != nil {
-		return err
+func (m *duckMerge) gone() string {
+	if m.b.Table.Version == "" {
+		return "('-infinity'::TIMESTAMPTZ, gone.deleted_offset)"
 	}
-	defer c.Close()
-	number, err := duckdb.NewTypeInfo(duckdb.TYPE_BIGINT)
-	if err != nil {
-		return err
+	return "(gone.deleted_at, gone.deleted_offset)"
+}
+
+func (m *duckMerge) rank(of, time, offset string) string {
+	at := "NULL"
+	if time != "" && (of == "held" || m.b.Rows.Schema().HasField(time)) {
+		at = of + "." + duckQuote(time)
 	}
-	return duckdb.RegisterTableUDF(c, rowsFunction, duckdb.ChunkTableFunction{
-		Config: duckdb.TableFunctionConfig{Arguments: []duckdb.TypeInfo{number}},
-		BindArguments: func(_ map[string]any, args ...any) (duckdb.ChunkTableSource, error) {
-			src, ok := shownRows.Load(args[0])
-			if !ok {
-				return nil, errors.New("the rows are gone")
-			}
-			return &duckRows{columns: src.(*duckRows).columns, rows: src.(*duckRows).rows}, nil
-		},
-	})
+	return "(COALESCE(" + at + ", '-infinity'::TIMESTAMPTZ), COALESCE(" + of + "." + duckQuote(offset) + ", -1))"
 }
 
-// duckRows hands out rows of Arrow columns, a chunk at a time.
-type duckRows struct {
-	columns []duckColumn
-	rows    []int // what is left
-}
+func unquoted(q string) string { return strings.ReplaceAll(q[1:len(q)-1], `""`, `"`) }
 
-func (r *duckRows) show() int64 {
-	id := lastShown.Add(1)
-	shownRows.Store(id, r)
-	return id
-}
-
-func (r *duckRows) ColumnInfos() []duckdb.ColumnInfo {
-	infos := make([]duckdb.ColumnInfo, len(r.columns))
-	for i, c := range r.columns {
-		infos[i] = c.info
-		infos[i].Name = fmt.Sprint("c", i)
-	}
-	return infos
-}
-
-func (r *duckRows) Cardinality() *duckdb.CardinalityInfo {
-	return &duckdb.CardinalityInfo{Cardinality: uint(len(r.rows)), Exact: true}
-}
-
-func (r *duckRows) Init() {}
-
-func (r *duckRows) FillChunk(chunk duckdb.DataChunk) error {
-	n := min(len(r.rows), duckdb.GetDataChunkCapacity())
-	for i, c := range r.columns {
-		if err := c.fill(chunk, i, r.rows[:n]); err != nil {
-			return err
-		}
-	}
-	r.rows = r.rows[n:]
-	return chunk.SetSize(n)
-}
-
-type duckColumn struct {
-	info   duckdb.ColumnInfo
-	values arrow.Array // as fit returns them
-}
-
-// newDuckColumn checks the values of the rows: DuckDB's own answer to text that is not UTF-8 is null, and to a time that
-// it cannot hold another one.
-func newDuckColumn(name string, a arrow.Array, rows []int) (duckColumn, error) {
-	var typ duckdb.Type
-	switch a := a.(type) {
-	case *array.String:
-		typ = duckdb.TYPE_VARCHAR
-		for _, i := range rows {
-			if a.IsValid(i) && !utf8.ValidString(a.Value(i)) {
-				return duckColumn{}, &RejectedError{Column: name, Err: errors.New("the text is not UTF-8")}
-			}
-		}
-	case *array.Timestamp:
-		typ = duckdb.TYPE_TIMESTAMP_TZ
-		for _, i := range rows {
-			if ms := int64(a.Value(i)); a.IsValid(i) && (ms < duckFirst || ms > duckLast) {
-				return duckColumn{}, &RejectedError{Column: name, Err: fmt.Errorf("the time is outside of what DuckDB holds, 290309 BC to 294247 AD: %d ms since 1970", ms)}
-			}
-		}
-	case *array.Int64:
-		typ = duckdb.TYPE_BIGINT
-	case *array.Int32:
-		typ = duckdb.TYPE_INTEGER
-	case *array.Float64:
-		typ = duckdb.TYPE_DOUBLE
-	case *array.Boolean:
-		typ = duckdb.TYPE_BOOLEAN
-	default:
-		return duckColumn{}, fmt.Errorf("column %s: no DuckDB form of %s", name, a.DataType())
-	}
-	info, err := duckdb.NewTypeInfo(typ)
-	return duckColumn{duckdb.ColumnInfo{Name: name, T: info}, a}, err
-}
-
-// Timestamps of DuckDB are microseconds since 1970, in 64 bits (docs, "Timestamp Types"); here in milliseconds.
-const (
-	duckFirst = -9_223_372_022_400_000
-	duckLast  = 9_223_372_036_854_774
-)
-
-func (c duckColumn) fill(chunk duckdb.DataChunk, column int, rows []int) (err error) {
-	switch a := c.values.(type) {
-	case *array.String:
-		err = fillWith(chunk, column, rows, a, a.Value)
-	case *array.Int64:
-		err = fillWith(chunk, column, rows, a, a.Value)
-	case *array.Int32:
-		err = fillWith(chunk, column, rows, a, a.Value)
-	case *array.Float64:
-		err = fillWith(chunk, column, rows, a, a.Value)
-	case *array.Boolean:
-		err = fillWith(chunk, column, rows, a, a.Value)
-	case *array.Timestamp:
-		err = fillWith(chunk, column, rows, a, func(i int) time.Time { return time.UnixMilli(int64(a.Value(i))).UTC() })
-	}
-	return err
-}
-
-func fillWith[T any](chunk duckdb.DataChunk, column int, rows []int, a arrow.Array, value func(int) T) error {
-	for to, from := range rows {
-		var err error
-		if a.IsNull(from) {
-			err = chunk.SetValue(column, to, nil)
-		} else {
-			err = duckdb.SetChunkValue(chunk, column, to, value(from))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
+func duckLiteral(s string) string { return `'` + strings.ReplaceAll(s, `'`, `''`) + `'` }

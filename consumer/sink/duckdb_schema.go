@@ -86,6 +86,10 @@ func (d *duckDB) prepare(ctx context.Context, tx *sql.Tx, t Table) error {
 	if len(created) > 0 {
 		changes = slices.Insert(changes, 0, `CREATE TABLE `+d.table(t.Name)+" (\n\t"+strings.Join(created, ",\n\t")+"\n)")
 	}
+	if t.HardDelete {
+		changes = append(changes, `CREATE TABLE IF NOT EXISTS `+d.table(deletedTable)+` (table_name VARCHAR, key VARCHAR,
+			deleted_at TIMESTAMPTZ NOT NULL, deleted_offset BIGINT NOT NULL, PRIMARY KEY (table_name, key))`)
+	}
 	for _, sql := range changes {
 		if _, err := tx.ExecContext(ctx, sql); err != nil {
 			return err

@@ -10,17 +10,48 @@ import (
 
 // FilesQuery returns the DuckDB query whose rows are the current state of a table in a warehouse of files, as a table of
 // any other warehouse holds it: the newest version of each row, all columns that any file has, each with a type that
-// fits all files. dir is the directory, or the prefix, that the warehouse's URL names.
+// fits all files. A row whose document is gone has its last values and its deletion. dir is the directory, or the prefix,
+// that the warehouse's URL names.
 func FilesQuery(dir, dataset string, t Table) string {
 	pattern := globbed(filepath.ToSlash(dir)) + "/" + path.Join(element(dataset), element(t.Name)) + "/*/*.parquet"
+	files := "read_parquet('" + strings.ReplaceAll(pattern, "'", "''") + "', union_by_name = true, hive_partitioning = false)"
 	newest := quoteName(t.Offset) + " DESC"
 	if t.Version != "" {
 		newest = quoteName(t.Version) + " DESC NULLS LAST, " + newest
 	}
+	partition := "PARTITION BY " + quoteName(t.Key)
+	columns := "*"
+	if t.Deleted != "" {
+		columns, newest = withDeletion(t, partition), quoteName(t.Deleted)+" IS NOT NULL, "+newest // documents before tombstones
+	}
 	// The file's name decides between loads of the same record, the same way each time: within a log, the first one.
-	return fmt.Sprintf("SELECT * FROM read_parquet('%s', union_by_name = true, hive_partitioning = false)\n"+
-		"QUALIFY row_number() OVER (PARTITION BY %s ORDER BY %s, filename) = 1",
-		strings.ReplaceAll(pattern, "'", "''"), quoteName(t.Key), newest)
+	return fmt.Sprintf("SELECT %s FROM %s\nQUALIFY row_number() OVER (%s ORDER BY %s, filename) = 1", columns, files, partition, newest)
+}
+
+// withDeletion is all columns, with those of the deletion taken from the newest tombstone of the key, where that is newer
+// than the document of the row.
+func withDeletion(t Table, partition string) string {
+	at, offset := quoteName(t.Deleted), quoteName(t.DeletedOffset)
+	rank := func(time, offset string) string {
+		if t.Version == "" {
+			return "row(" + offset + ")"
+		}
+		return "row(coalesce(" + time + ", '-infinity'::TIMESTAMPTZ), " + offset + ")"
+	}
+	last := rank(at, offset)
+	gone := "max(" + last + ") FILTER (" + at + " IS NOT NULL) OVER (" + partition + ") > " + rank(quoteName(t.Version), quoteName(t.Offset))
+	var replaced []string
+	for _, c := range []string{at, offset} {
+		replaced = append(replaced, "CASE WHEN "+at+" IS NOT NULL OR "+gone+" THEN arg_max("+c+", "+last+") FILTER ("+at+" IS NOT NULL) OVER ("+partition+") END AS "+c)
+	}
+	document := []string{t.Offset}
+	if t.Version != "" {
+		document = append(document, t.Version)
+	}
+	for _, c := range document {
+		replaced = append(replaced, "CASE WHEN "+at+" IS NULL THEN "+quoteName(c)+" END AS "+quoteName(c))
+	}
+	return "* REPLACE (\n  " + strings.Join(replaced, ",\n  ") + ")"
 }
 
 // globbed is the path as DuckDB's glob takes it literally.

@@ -10,6 +10,9 @@ import (
 const (
 	ledgerTable = "_tilestream_ledger" // one row per partition: the first offset that the warehouse does not hold
 	loadsTable  = "_tilestream_loads"  // one row per batch with rows
+
+	// deletedTable has a row for each key that a tombstone has removed from its table, in warehouses that delete hard.
+	deletedTable = "_tilestream_deleted"
 )
 
 // fenced is nil where each range starts where the ledger stands, and ErrFenced with the place otherwise.

@@ -12,45 +12,79 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
-// newest returns the indexes of the batch's rows that are the newest of their key, in the order of the keys, so that
-// writers lock rows in one order and indexes are filled from left to right. A row without a key is a *RejectedError.
-func newest(b Batch) ([]int, error) {
+// newest returns the indexes of the batch's rows that are the newest document, and the newest tombstone, of their key, each
+// in the order of the keys, so that writers lock rows in one order and indexes are filled from left to right. A row without
+// a key is a *RejectedError.
+func newest(b Batch) (docs, tombs []int, err error) {
 	if b.Rows == nil || b.Rows.NumRows() == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	keys, err := columnAs[*array.String](b, b.Table.Key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if keys.NullN() > 0 {
-		return nil, &RejectedError{Column: b.Table.Key, Err: errors.New("the key is null")}
+		return nil, nil, &RejectedError{Column: b.Table.Key, Err: errors.New("the key is null")}
 	}
 	offsets, err := columnAs[*array.Int64](b, b.Table.Offset)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	version := func(int) int64 { return math.MinInt64 }
-	if b.Rows.Schema().HasField(b.Table.Version) {
-		versions, err := columnAs[*array.Timestamp](b, b.Table.Version)
-		if err != nil {
-			return nil, err
+	version, _, err := timesOf(b, b.Table.Version)
+	if err != nil {
+		return nil, nil, err
+	}
+	deleted, isDeleted, err := timesOf(b, b.Table.Deleted)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range keys.Len() {
+		if isDeleted(i) {
+			tombs = append(tombs, i)
+		} else {
+			docs = append(docs, i)
 		}
-		version = func(i int) int64 {
-			if versions.IsNull(i) {
-				return math.MinInt64
-			}
-			return int64(versions.Value(i))
+	}
+	pick := func(rows []int, version func(int) int64) []int {
+		slices.SortFunc(rows, func(i, j int) int {
+			return cmp.Or(strings.Compare(keys.Value(i), keys.Value(j)), -cmp.Compare(version(i), version(j)),
+				-cmp.Compare(offsets.Value(i), offsets.Value(j)), cmp.Compare(i, j))
+		})
+		return slices.CompactFunc(rows, func(i, j int) bool { return keys.Value(i) == keys.Value(j) })
+	}
+	if b.Table.Version == "" {
+		deleted = version
+	}
+	return pick(docs, version), pick(tombs, deleted), nil
+}
+
+// timesOf reads a column of times that the batch may lack; a null one comes before all.
+func timesOf(b Batch, name string) (at func(int) int64, valid func(int) bool, err error) {
+	if name == "" || !b.Rows.Schema().HasField(name) {
+		return func(int) int64 { return math.MinInt64 }, func(int) bool { return false }, nil
+	}
+	a, err := columnAs[*array.Timestamp](b, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(i int) int64 {
+		if a.IsNull(i) {
+			return math.MinInt64
+		}
+		return int64(a.Value(i))
+	}, a.IsValid, nil
+}
+
+// deletion is the columns of a held row that a tombstone sets: those of the deletion, and those that name the load which wrote
+// the row last, for readers who ask what has changed since theirs.
+func deletion(b Batch) []string {
+	set := []string{b.Table.Deleted, b.Table.DeletedOffset}
+	for _, name := range []string{"_load_id", "_loaded_at"} {
+		if b.Rows.Schema().HasField(name) {
+			set = append(set, name)
 		}
 	}
-	order := make([]int, keys.Len())
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(i, j int) int {
-		return cmp.Or(strings.Compare(keys.Value(i), keys.Value(j)), -cmp.Compare(version(i), version(j)),
-			-cmp.Compare(offsets.Value(i), offsets.Value(j)), cmp.Compare(i, j))
-	})
-	return slices.CompactFunc(order, func(i, j int) bool { return keys.Value(i) == keys.Value(j) }), nil
+	return set
 }
 
 func columnAs[A arrow.Array](b Batch, name string) (A, error) {

@@ -77,7 +77,7 @@ func (p *postgres) Next(ctx context.Context, ps []Partition) (map[Partition]int6
 
 func (p *postgres) Write(ctx context.Context, b Batch) (Stats, error) {
 	started := time.Now()
-	rows, err := newest(b)
+	docs, tombs, err := newest(b)
 	if err != nil {
 		return Stats{}, err
 	}
@@ -86,8 +86,8 @@ func (p *postgres) Write(ctx context.Context, b Batch) (Stats, error) {
 		if err := p.fence(ctx, tx, b.Ranges); err != nil {
 			return err
 		}
-		if len(rows) > 0 {
-			if stats, err = p.merge(ctx, tx, b, rows); err != nil {
+		if len(docs)+len(tombs) > 0 {
+			if stats, err = p.merge(ctx, tx, b, docs, tombs); err != nil {
 				return err
 			}
 		}

@@ -22,12 +22,18 @@ const (
 	pgStage     = `pg_temp.` + pgStageName
 )
 
-// merge copies the rows into the stage and merges it into the table.
-func (p *postgres) merge(ctx context.Context, tx pgx.Tx, b Batch, rows []int) (Stats, error) {
+// merge copies the rows into the stage and merges it into the table: documents, then tombstones. A batch with tombstones
+// keeps other writers out of the table: it goes over the keys twice, which could deadlock, and a removed row leaves nothing
+// that another writer would stumble over.
+func (p *postgres) merge(ctx context.Context, tx pgx.Tx, b Batch, docs, tombs []int) (Stats, error) {
+	lock := `ROW EXCLUSIVE` // as the INSERT will
+	if len(tombs) > 0 {
+		lock = `SHARE ROW EXCLUSIVE`
+	}
 	table := p.table(b.Table.Name)
 	var have map[string]string
 	var look pgx.Batch
-	look.Queue(`LOCK TABLE ` + table + ` IN ROW EXCLUSIVE MODE`) // as the INSERT will: from here on the columns stay
+	look.Queue(`LOCK TABLE ` + table + ` IN ` + lock + ` MODE`) // from here on the columns stay
 	look.Queue(pgColumns, table).Query(func(r pgx.Rows) (err error) {
 		have, err = scanColumns(r)
 		return err
@@ -37,7 +43,7 @@ func (p *postgres) merge(ctx context.Context, tx pgx.Tx, b Batch, rows []int) (S
 	}
 
 	var names, stage []string
-	c := copier{rows: rows}
+	c := copier{rows: slices.Concat(docs, tombs)}
 	for i, f := range b.Rows.Schema().Fields() {
 		name := pgName(f.Name)
 		if have[name] == "" {
@@ -66,41 +72,18 @@ func (p *postgres) merge(ctx context.Context, tx pgx.Tx, b Batch, rows []int) (S
 		return Stats{}, rejected(err, c.columns)
 	}
 
+	m := pgMerge{p, b, names}
 	stats := Stats{}
-	sql := p.mergeSQL(b, list, slices.Sorted(maps.Keys(have)))
-	if err := tx.QueryRow(ctx, sql).Scan(&stats.Inserted, &stats.Updated); err != nil {
-		return Stats{}, rejected(err, c.columns)
+	for _, sql := range m.statements(slices.Sorted(maps.Keys(have)), len(tombs) > 0) {
+		var done Stats
+		if err := tx.QueryRow(ctx, sql).Scan(&done.Inserted, &done.Updated); err != nil {
+			return Stats{}, rejected(err, c.columns)
+		}
+		stats.Inserted += done.Inserted
+		stats.Updated += done.Updated
 	}
 	stats.Unchanged = b.Rows.NumRows() - stats.Inserted - stats.Updated
 	return stats, nil
-}
-
-// mergeSQL inserts the stage's rows and replaces what is older than they are. A replaced row loses the values of columns
-// that the batch lacks, as if it were deleted and inserted. A row that ON CONFLICT has updated carries the transaction
-// that locked it in xmax; in one that it has inserted, xmax is 0.
-func (p *postgres) mergeSQL(b Batch, list string, have []string) string {
-	var set []string
-	for _, name := range have {
-		q := pgx.Identifier{name}.Sanitize()
-		from := "DEFAULT"
-		if slices.ContainsFunc(b.Rows.Schema().Fields(), func(f arrow.Field) bool { return pgName(f.Name) == name }) {
-			from = "EXCLUDED." + q
-		}
-		set = append(set, q+" = "+from)
-	}
-	order := func(of string) string {
-		version := "NULL::timestamptz"
-		if b.Table.Version != "" {
-			version = of + "." + p.quote(b.Table.Version)
-		}
-		return "(COALESCE(" + version + ", '-infinity'), COALESCE(" + of + "." + p.quote(b.Table.Offset) + ", -1))"
-	}
-	return `WITH merged AS (
-		INSERT INTO ` + p.table(b.Table.Name) + ` AS held (` + list + `) SELECT ` + list + ` FROM ` + pgStage + `
-		ON CONFLICT (` + p.quote(b.Table.Key) + `) DO UPDATE SET ` + strings.Join(set, ", ") + `
-		WHERE ` + order("EXCLUDED") + ` > ` + order("held") + `
-		RETURNING xmax = 0 AS inserted)
-	SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged`
 }
 
 type pgColumn struct {

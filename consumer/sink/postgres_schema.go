@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -101,7 +102,7 @@ func (p *postgres) Prepare(ctx context.Context, t Table) error {
 
 // fingerprint is equal for tables that Prepare treats alike.
 func fingerprint(t Table) string {
-	return strings.Join([]string{t.Key, t.Version, t.Offset, t.Schema.String()}, "\n")
+	return strings.Join([]string{t.Key, t.Version, t.Offset, t.Deleted, t.DeletedOffset, strconv.FormatBool(t.HardDelete), t.Schema.String()}, "\n")
 }
 
 func (p *postgres) prepare(ctx context.Context, tx pgx.Tx, t Table) error {
@@ -138,6 +139,10 @@ func (p *postgres) prepare(ctx context.Context, tx pgx.Tx, t Table) error {
 		if doc, ok := f.Metadata.GetValue("doc"); ok && !known {
 			changes = append(changes, `COMMENT ON COLUMN `+p.table(t.Name)+`.`+p.quote(f.Name)+` IS `+pgLiteral(doc))
 		}
+	}
+	if t.HardDelete {
+		changes = append(changes, `CREATE TABLE IF NOT EXISTS `+p.table(deletedTable)+` (table_name text, key text COLLATE "C",
+			deleted_at timestamptz NOT NULL, deleted_offset bigint NOT NULL, PRIMARY KEY (table_name, key))`)
 	}
 	for _, sql := range changes {
 		if _, err := tx.Exec(ctx, sql); err != nil {

@@ -33,6 +33,14 @@ type Table struct {
 	Key     string        // column that identifies a row
 	Version string        // timestamp column that orders versions of a row; "" where the resource has none
 	Offset  string        // int64 column that breaks ties between versions
+
+	// Deleted and DeletedOffset are a timestamp and an int64 column; "" where rows are never deleted. A row of a batch in
+	// which Deleted is not null is a tombstone: it has the key, and the time and offset of the deletion, which order it
+	// against versions as if they were its Version and Offset. A row whose document is gone keeps its values and shows
+	// the newest tombstone in these columns; a newer version clears them. A tombstone without a document is kept as a row
+	// whose Version and Offset are null, so that a version older than it does not come back to life later.
+	Deleted, DeletedOffset string
+	HardDelete             bool // a tombstone removes the row, and is remembered elsewhere
 }
 
 // Partition is a ledger key. Replay uses another Group, so that it has a ledger of its own.
