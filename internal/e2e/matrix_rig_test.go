@@ -1,0 +1,212 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"tilestream/internal/local"
+	"tilestream/producer/poll"
+	"tilestream/producer/tiledesk/tiledesktest"
+)
+
+// programs builds producer and consumer, and returns the directory that they are in.
+func programs(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "tilestream/producer", "tilestream/consumer").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return dir
+}
+
+// rig is a world around children: a source whose clock the test moves, Kafka, a registry, and proxies before all of them.
+type rig struct {
+	bin    string // directory of the programs
+	gate   *gate
+	source source // past the proxy
+	desk   *tiledesktest.Server
+	clock  *atomic.Int64
+	broker string // past the proxy
+	kafka  *tcpProxy
+	prefix string
+	env    map[string]string // of children: everything through the proxies
+	direct *pipeline         // in this process, past the proxies
+	topics *topics
+}
+
+// embedded starts the Kafka and the registry that go run . brings along.
+func embedded(t testing.TB) (broker, registry string) {
+	t.Helper()
+	k, err := local.StartKafka(t.Context(), t.TempDir(), slog.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return k.Brokers[0], k.RegistryURL
+}
+
+func newRig(t testing.TB, bin, broker, registry string) *rig {
+	t.Helper()
+	g := &gate{}
+	s, clock, desk := sample(t, time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC))
+	r := &rig{bin: bin, gate: g, source: s, desk: desk, clock: clock, broker: broker, prefix: unique("matrix")}
+	r.kafka = kafkaWire(t, g, broker)
+	common := map[string]string{
+		"TILEDESK_PROJECT_ID": s.project, "TILEDESK_TOKEN": s.token, "TILEDESK_REQUESTS_PER_MINUTE": "1000000",
+		"KAFKA_TOPIC_PREFIX": r.prefix, "KAFKA_TOPIC_PARTITIONS": "2",
+		"BATCH_ROWS": "200", "BATCH_AGE": "50ms", "HTTP_ADDR": "off", "LOG_FORMAT": "text",
+	}
+	r.env = maps.Clone(common)
+	maps.Copy(r.env, map[string]string{
+		"TILEDESK_URL": tiledeskWire(t, g, desk), "KAFKA_BROKERS": r.kafka.addr, "SCHEMA_REGISTRY_URL": registryWire(t, g, registry),
+	})
+	maps.Copy(common, map[string]string{"TILEDESK_URL": s.url, "KAFKA_BROKERS": broker, "SCHEMA_REGISTRY_URL": registry})
+	r.direct = newPipeline(t, common)
+	r.topics = readTopics(t, broker, r.prefix)
+	return r
+}
+
+// publish brings the topics up to date, in this process and past the proxies.
+func (r *rig) publish(t testing.TB) {
+	t.Helper()
+	clients, err := r.direct.tiledesk.Clients(r.direct.env, slog.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := r.direct.poll
+	cfg.Once = true
+	if err := poll.Run(t.Context(), cfg, r.direct.kafka, clients, poll.Events{}); err != nil {
+		t.Fatalf("publish: %v", err)
+	}
+}
+
+// child is a process under test.
+type child struct {
+	*exec.Cmd
+	out   output
+	ended chan struct{}
+	err   error // once ended
+}
+
+// output is what a process has written so far.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// start starts a program behind the gate; it is killed at the end of the test at the latest.
+func (r *rig) start(t testing.TB, program string, args ...string) *child {
+	t.Helper()
+	c := &child{Cmd: exec.Command(filepath.Join(r.bin, program), args...), ended: make(chan struct{})}
+	c.Stdout, c.Stderr = &c.out, &c.out
+	c.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
+	for _, k := range slices.Sorted(maps.Keys(r.env)) {
+		c.Env = append(c.Env, k+"="+r.env[k])
+	}
+	r.gate.mu.Lock() // no step before the gate knows whom to kill
+	err := c.Start()
+	r.gate.child = c.Process
+	r.gate.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(c.ended)
+		c.err = c.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = c.Process.Kill()
+		<-c.ended
+	})
+	return c
+}
+
+// wait returns how the process ended.
+func (c *child) wait(t testing.TB) (killed bool, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	select {
+	case <-c.ended:
+	case <-ctx.Done():
+		t.Fatalf("%s does not end:\n%s", filepath.Base(c.Path), &c.out)
+	}
+	var exit *exec.ExitError
+	if errors.As(c.err, &exit) {
+		status, ok := exit.Sys().(syscall.WaitStatus)
+		return ok && status.Signal() == syscall.SIGKILL, c.err
+	}
+	return false, c.err
+}
+
+// once runs a program with -once to its end. The error says how it ended, unless well.
+func (r *rig) once(t testing.TB, program string) (killed bool, err error) {
+	t.Helper()
+	c := r.start(t, program, "-once")
+	killed, err = c.wait(t)
+	if err != nil && !killed {
+		err = fmt.Errorf("%s -once: %w\n%s", program, err, &c.out)
+	}
+	return killed, err
+}
+
+// bury takes killed members out of the consumer group. The broker would do so after their session, 15 s, for which a
+// matrix has no time; the tests of zombies wait for it.
+func (r *rig) bury(t testing.TB, group string) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(r.broker))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	groups, err := kadm.NewClient(cl).DescribeGroups(t.Context(), group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave := kmsg.NewPtrLeaveGroupRequest()
+	leave.Group = group
+	for _, m := range groups[group].Members {
+		member := kmsg.NewLeaveGroupRequestMember()
+		member.MemberID = m.MemberID
+		leave.Members = append(leave.Members, member)
+	}
+	if len(leave.Members) == 0 {
+		return
+	}
+	if _, err := leave.RequestWith(t.Context(), cl); err != nil {
+		t.Fatal(err)
+	}
+}
