@@ -92,8 +92,8 @@ func (s *stream) poll(ctx context.Context, from *tiledesk.Cursor, tx *transactio
 		if err != nil {
 			return err
 		}
-		if len(page.Docs) > 0 || !bytes.Equal(was, now) {
-			records, err := s.records(ctx, page.Docs)
+		if len(page.Docs)+len(page.Deleted) > 0 || !bytes.Equal(was, now) {
+			records, err := s.records(ctx, page)
 			if err != nil {
 				return err
 			}
@@ -101,7 +101,7 @@ func (s *stream) poll(ctx context.Context, from *tiledesk.Cursor, tx *transactio
 				return err
 			}
 			if s.events.Published != nil {
-				s.events.Published(s.client.Project(), s.resource.Name, len(page.Docs), page.Total)
+				s.events.Published(s.client.Project(), s.resource.Name, len(page.Docs)+len(page.Deleted), page.Total)
 			}
 		}
 		*from, was = page.Next, now
@@ -109,21 +109,24 @@ func (s *stream) poll(ctx context.Context, from *tiledesk.Cursor, tx *transactio
 	return nil
 }
 
-// records frames documents for the resource's topic.
-func (s *stream) records(ctx context.Context, docs []tiledesk.Doc) ([]*kgo.Record, error) {
+// records frames a page for the resource's topic: its documents, and a tombstone for what is deleted.
+func (s *stream) records(ctx context.Context, page tiledesk.Page) ([]*kgo.Record, error) {
 	extracted := time.Now()
 	headers := []kgo.RecordHeader{
 		{Key: "project", Value: []byte(s.client.Project())},
 		{Key: "source", Value: []byte(s.client.Dialect())},
 	}
 	topic := s.resource.Topic(s.kafka.Prefix)
-	records := make([]*kgo.Record, 0, len(docs)+1)
-	for _, doc := range docs {
+	records := make([]*kgo.Record, 0, len(page.Docs)+len(page.Deleted)+1)
+	for _, doc := range page.Docs {
 		value, err := s.codec.Encode(ctx, s.resource, doc.JSON)
 		if err != nil {
 			return nil, fmt.Errorf("encode %s %s: %w", s.resource.Name, doc.ID, err)
 		}
 		records = append(records, &kgo.Record{Topic: topic, Key: []byte(doc.ID), Value: value, Headers: headers, Timestamp: extracted})
+	}
+	for _, id := range page.Deleted {
+		records = append(records, &kgo.Record{Topic: topic, Key: []byte(id), Headers: headers, Timestamp: extracted})
 	}
 	return records, nil
 }

@@ -19,6 +19,8 @@ const perPage = 100
 // Changes are told by updatedAt: what changed at the watermark or later and is not in Seen. A document without dates is told
 // by its content, and stays in Seen, at about 40 bytes. New documents may push others over the border of the pages, so what
 // the last two pages held is in Seen too; where total falls, the walk steps back.
+//
+// It finds no deletions: pages that move while they are read are no listing that is known to be complete.
 func (c *Client) documented(ctx context.Context, r schemas.Resource, from Cursor, yield func(Page) bool) error {
 	if !r.Documented {
 		return &Error{Resource: r.Name, Err: errNotOffered, Hint: "leave it out of TILEDESK_RESOURCES, or set TILEDESK_API=v3 if the server speaks that"}

@@ -11,9 +11,10 @@ import (
 // Page holds documents that changed, and where the stream stands once they are published. A page without documents moves
 // the cursor only.
 type Page struct {
-	Docs  []Doc
-	Next  Cursor
-	Total int // how many documents the walk will see in all, where the server says so; else 0
+	Docs    []Doc
+	Deleted []string // ids that complete listings hold no more; in order, and none of Docs
+	Next    Cursor
+	Total   int // how many documents the walk will see in all, where the server says so; else 0
 }
 
 // Doc is one document as the server sent it.
@@ -28,6 +29,9 @@ type Cursor struct {
 	Since time.Time        `json:"since,omitzero"` // every change before this has been returned
 	Seen  map[string]int64 `json:"seen,omitempty"` // version by document id, of those that the next poll will meet again
 	Walk  *Walk            `json:"walk,omitempty"` // a walk over pages that has not come to its end
+
+	// Missing is how many complete listings in a row have lacked a document of Seen; see confirmed.
+	Missing map[string]int `json:"missing,omitempty"`
 }
 
 // Walk is where an unfinished walk over a list stands. Lists are walked newest first, by id, or as they come.
@@ -86,5 +90,5 @@ func seenFrom(seen map[string]int64, since time.Time) map[string]int64 {
 // equal says whether both cursors stand at the same place.
 func (c Cursor) equal(d Cursor) bool {
 	sameWalk := c.Walk == d.Walk || c.Walk != nil && d.Walk != nil && *c.Walk == *d.Walk
-	return sameWalk && c.Since.Equal(d.Since) && maps.Equal(c.Seen, d.Seen)
+	return sameWalk && c.Since.Equal(d.Since) && maps.Equal(c.Seen, d.Seen) && maps.Equal(c.Missing, d.Missing)
 }
