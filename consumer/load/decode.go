@@ -18,8 +18,12 @@ import (
 // Columns that the sink's Table names.
 const (
 	keyColumn     = "_id"
-	versionColumn = "updated_at" // resources without it are ordered by offset alone
+	versionColumn = "updated_at"
 	offsetColumn  = "_kafka_offset"
+
+	extractedColumn     = "_extracted_at"
+	deletedColumn       = "_deleted_at"
+	deletedOffsetColumn = "_deleted_offset"
 )
 
 var milli = &arrow.TimestampType{Unit: arrow.Millisecond, TimeZone: "UTC"}
@@ -27,13 +31,14 @@ var milli = &arrow.TimestampType{Unit: arrow.Millisecond, TimeZone: "UTC"}
 // systemColumns follow the data columns of every table, in the order in which system.append fills them.
 var systemColumns = []arrow.Field{
 	{Name: "_project_id", Type: arrow.BinaryTypes.String, Nullable: true},
-	{Name: "_extracted_at", Type: milli, Nullable: true},
+	{Name: extractedColumn, Type: milli, Nullable: true},
 	{Name: "_loaded_at", Type: milli, Nullable: true},
 	{Name: "_load_id", Type: arrow.BinaryTypes.String, Nullable: true},
 	{Name: "_kafka_partition", Type: arrow.PrimitiveTypes.Int32, Nullable: true},
 	{Name: offsetColumn, Type: arrow.PrimitiveTypes.Int64, Nullable: true},
 	{Name: "_schema_id", Type: arrow.PrimitiveTypes.Int32, Nullable: true},
-	{Name: "_deleted_at", Type: milli, Nullable: true},
+	{Name: deletedColumn, Type: milli, Nullable: true},
+	{Name: deletedOffsetColumn, Type: arrow.PrimitiveTypes.Int64, Nullable: true},
 }
 
 // layout is how records of one writer schema become rows of a table.
@@ -44,16 +49,31 @@ type layout struct {
 }
 
 func newLayout(table string, decoder *schemas.Decoder) *layout {
+	version := versionOf(table)
 	fields := []arrow.Field{{Name: keyColumn, Type: arrow.BinaryTypes.String, Nullable: true}}
+	if version == versionColumn {
+		fields = append(fields, arrow.Field{Name: versionColumn, Type: milli, Nullable: true})
+	}
 	if decoder != nil {
 		fields = slices.Clone(decoder.Schema().Fields())
 	}
 	l := &layout{decoder: decoder, data: len(fields)}
-	l.table = sink.Table{Name: table, Schema: arrow.NewSchema(append(fields, systemColumns...), nil), Key: keyColumn, Offset: offsetColumn}
-	if i := l.table.Schema.FieldIndices(versionColumn); len(i) == 1 && l.table.Schema.Field(i[0]).Type.ID() == arrow.TIMESTAMP {
-		l.table.Version = versionColumn
+	l.table = sink.Table{Name: table, Schema: arrow.NewSchema(append(fields, systemColumns...), nil), Key: keyColumn, Offset: offsetColumn,
+		Deleted: deletedColumn, DeletedOffset: deletedOffsetColumn}
+	if i := l.table.Schema.FieldIndices(version); len(i) == 1 && l.table.Schema.Field(i[0]).Type.ID() == arrow.TIMESTAMP {
+		l.table.Version = version
 	}
 	return l
+}
+
+// versionOf returns the column that orders the versions of a table's rows. A list that is read whole is what it is now: of two
+// versions the one that was read last holds, whatever they say of themselves, and so a document that was deleted and comes
+// back as it was is alive. Resources that are read by date hold what changed last.
+func versionOf(table string) string {
+	if rs, err := schemas.ByName(table); err == nil && rs[0].Walk == schemas.WholeList {
+		return extractedColumn
+	}
+	return versionColumn
 }
 
 // loadOf is what the rows of one load have in common.
@@ -99,23 +119,21 @@ func (l *layout) row(rows *array.RecordBuilder, p *part, r row, load loadOf) err
 	if r.value == nil {
 		system[6].AppendNull()
 		system[7].(*array.TimestampBuilder).Append(arrow.Timestamp(r.time))
+		system[8].(*array.Int64Builder).Append(r.offset)
 	} else {
 		system[6].(*array.Int32Builder).Append(int32(schema))
 		system[7].AppendNull()
+		system[8].AppendNull()
 	}
 	return nil
 }
 
-// tombstone fills the data columns of a deletion: the key, and as its version the time at which the deletion was seen, so
-// that it is newer than the row it deletes. Everything else is null.
+// tombstone fills the data columns of a deletion: the key alone. What it deletes keeps its values.
 func (l *layout) tombstone(rows *array.RecordBuilder, r row) {
 	for i := range l.data {
-		switch l.table.Schema.Field(i).Name {
-		case keyColumn:
+		if l.table.Schema.Field(i).Name == keyColumn {
 			text(rows.Field(i), string(r.key))
-		case l.table.Version:
-			rows.Field(i).(*array.TimestampBuilder).Append(arrow.Timestamp(r.time))
-		default:
+		} else {
 			rows.Field(i).AppendNull()
 		}
 	}
