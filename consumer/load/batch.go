@@ -3,6 +3,8 @@ package load
 import (
 	"slices"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // limits say when a batch closes: at so many rows, so many bytes, or so long after its first record.
@@ -28,9 +30,16 @@ type row struct {
 	project string
 	key     []byte
 	value   []byte // nil: a tombstone
+	headers []kgo.RecordHeader
 }
 
-func (r row) size() int64 { return int64(len(r.key) + len(r.value)) }
+func (r row) size() int64 {
+	n := len(r.key) + len(r.value)
+	for _, h := range r.headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	return int64(n)
+}
 
 // part is what a batch holds of one partition. Records are kept by partition, so that a partition that is lost or has to
 // go back leaves the others of the batch untouched.
@@ -83,6 +92,68 @@ func (b *batch) drop(gone func(*part) bool) (freed int64) {
 		b.bytes -= s.bytes
 		return true
 	})
+	return before - b.cost()
+}
+
+// split cuts a batch of several rows in halves, and leaves nothing in it. Each partition's records stay in order: where the cut
+// goes through a partition, the first half ends with a record and the second begins behind it.
+func (b *batch) split() (front, back *batch) {
+	front, back = &batch{schema: b.schema, opened: b.opened}, &batch{schema: b.schema, opened: b.opened}
+	left := b.rows / 2
+	for _, p := range b.parts {
+		n := min(left, len(p.rows))
+		left -= n
+		switch {
+		case n == len(p.rows) && n > 0:
+			front.take(p)
+		case n == 0:
+			back.take(p)
+		default:
+			front.take(&part{partition: p.partition, to: p.rows[n-1].offset + 1, rows: p.rows[:n:n]})
+			back.take(&part{partition: p.partition, to: p.to, rows: p.rows[n:]})
+		}
+	}
+	*b = batch{schema: b.schema, opened: b.opened}
+	return front, back
+}
+
+// take puts a part that was cut out of another batch into this one.
+func (b *batch) take(p *part) {
+	p.bytes = 0
+	for _, r := range p.rows {
+		p.bytes += r.size()
+	}
+	b.parts = append(b.parts, p)
+	b.rows += len(p.rows)
+	b.bytes += p.bytes
+}
+
+// remove takes dead rows out and returns the memory they held. Their part still ends behind them.
+func (b *batch) remove(gone []dead) (freed int64) {
+	before := b.cost()
+	all := map[*part]map[int64]bool{}
+	for _, d := range gone {
+		if all[d.part] == nil {
+			all[d.part] = map[int64]bool{}
+		}
+		all[d.part][d.row.offset] = true
+	}
+	framed := false
+	for _, p := range b.parts {
+		p.rows = slices.DeleteFunc(p.rows, func(r row) bool {
+			if !all[p][r.offset] {
+				framed = framed || r.value != nil
+				return false
+			}
+			p.bytes -= r.size()
+			b.bytes -= r.size()
+			b.rows--
+			return true
+		})
+	}
+	if !framed {
+		b.schema = noSchema // only tombstones are left, if anything is
+	}
 	return before - b.cost()
 }
 

@@ -1,12 +1,14 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"github.com/google/uuid"
 
 	"tilestream/consumer/sink"
+	"tilestream/schemas"
 )
 
 // rows is a batch as the sink takes it.
@@ -14,6 +16,7 @@ type rows struct {
 	sink.Batch
 	layout *layout // nil: nothing but markers
 	parts  int     // of the batch that it was built from: parts only ever leave
+	dead   []dead  // of the batch: to be set aside before it is built again
 	held   int64   // in the memory budget
 }
 
@@ -47,7 +50,10 @@ func (w *writer) build(ctx context.Context, b *batch) (*rows, error) {
 	if b.rows == 0 {
 		return r, nil
 	}
-	if r.layout, err = w.layoutOf(ctx, b); err != nil {
+	if r.layout, err = w.layoutOf(ctx, b); aboutSchema(err) {
+		r.dead = b.framed(err)
+		return r, nil
+	} else if err != nil {
 		return nil, err
 	}
 	r.Table = r.layout.table
@@ -55,7 +61,7 @@ func (w *writer) build(ctx context.Context, b *batch) (*rows, error) {
 	if !w.memory.reserve(ctx, r.held) {
 		return nil, ctx.Err()
 	}
-	if r.Rows, err = r.layout.rows(ctx, b, loadOf{r.ID, time.Now()}); err != nil {
+	if r.Rows, r.dead, err = r.layout.rows(ctx, b, loadOf{r.ID, time.Now()}); err != nil {
 		w.memory.correct(-r.held)
 		return nil, err
 	}
@@ -79,9 +85,6 @@ func (w *writer) layoutOf(ctx context.Context, b *batch) (*layout, error) {
 	}
 	decoder, err := w.codec.Decoder(ctx, b.schema)
 	if err != nil {
-		if aboutSchema(err) {
-			err = b.first(err)
-		}
 		return nil, err
 	}
 	w.layouts[b.schema] = newLayout(w.t.name, decoder)
@@ -89,14 +92,16 @@ func (w *writer) layoutOf(ctx context.Context, b *batch) (*layout, error) {
 	return w.last, nil
 }
 
-// first is the *RecordError of the batch's first record with a schema.
-func (b *batch) first(err error) error {
+// framed are the records of a batch whose schema cannot be had, with the reason for each.
+func (b *batch) framed(why error) (gone []dead) {
 	for _, p := range b.parts {
 		for _, r := range p.rows {
-			if r.value != nil {
-				return &RecordError{p.Topic, p.ID, r.offset, b.schema, err}
+			if r.value == nil {
+				continue
 			}
+			_, _, err := schemas.SplitFrame(r.value)
+			gone = append(gone, dead{part: p, row: r, err: cmp.Or(err, why)})
 		}
 	}
-	return err
+	return gone
 }

@@ -17,6 +17,10 @@ type Config struct {
 	BatchAge    time.Duration `env:"BATCH_AGE, default=2s" help:"a batch closes so long after its first record"`
 	MemoryLimit ops.Bytes     `env:"MEMORY_LIMIT, default=256MiB" help:"records in memory, in all tables together; past it, fetching pauses"`
 
+	DLQMaxRatio float64 `env:"DLQ_MAX_RATIO, default=0.1" help:"part of a partition's last 1,000 offsets that may be dead letters; past it the consumer stops. 0: at the first, 1: never"`
+
+	Warehouse string // scheme of the warehouse's URL, for dead letters
+
 	// Until, once closed, makes Run load everything up to the ends of the partitions as they stand at that moment, and
 	// return. Nil: Run goes on until its context ends.
 	Until <-chan struct{}
@@ -52,6 +56,8 @@ func (c Config) check(kafka broker.Config) (Config, error) {
 		return c, ops.Usagef("BATCH_BYTES=%s: it takes a size such as 32MiB", c.BatchBytes)
 	case c.BatchAge <= 0:
 		return c, ops.Usagef("BATCH_AGE=%s: it takes a duration such as 2s", c.BatchAge)
+	case !(c.DLQMaxRatio >= 0 && c.DLQMaxRatio <= 1):
+		return c, ops.Usagef("DLQ_MAX_RATIO=%g: it takes a part from 0 to 1, such as 0.1", c.DLQMaxRatio)
 	case c.BatchBytes > c.MemoryLimit/batchShare:
 		return c, ops.Usagef("BATCH_BYTES=%s is more than a quarter of MEMORY_LIMIT=%s: lower the first or raise the second",
 			c.BatchBytes, c.MemoryLimit)

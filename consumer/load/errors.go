@@ -12,27 +12,6 @@ import (
 	"tilestream/schemas"
 )
 
-// RecordError reports a record that cannot become a row. The ledger stands before it, so that nothing is skipped.
-type RecordError struct {
-	Topic     string
-	Partition int32
-	Offset    int64
-	Schema    int // writer schema id; noSchema where the record does not tell
-	Err       error
-}
-
-func (e *RecordError) Error() string {
-	schema := ""
-	if e.Schema != noSchema {
-		schema = fmt.Sprintf(" (schema id %d)", e.Schema)
-	}
-	return fmt.Sprintf("record %s[%d] offset %d%s: %v. Loading stops before it and nothing is skipped. Check that "+
-		"SCHEMA_REGISTRY_URL is the registry its producer uses, and that nothing but Tilestream writes to the topic",
-		e.Topic, e.Partition, e.Offset, schema, e.Err)
-}
-
-func (e *RecordError) Unwrap() error { return e.Err }
-
 // LedgerError reports that the ledger and the partition do not fit each other: going on would skip records.
 type LedgerError struct {
 	sink.Partition
@@ -53,12 +32,12 @@ func (e *LedgerError) Error() string {
 // final tells errors that trying again does not cure.
 func final(err error) bool {
 	var (
-		record   *RecordError
+		many     *TooManyError
 		ledger   *LedgerError
 		rejected *sink.RejectedError
 		usage    *ops.UsageError
 	)
-	return errors.As(err, &record) || errors.As(err, &ledger) || errors.As(err, &rejected) || errors.As(err, &usage) || denied(err)
+	return errors.As(err, &many) || errors.As(err, &ledger) || errors.As(err, &rejected) || errors.As(err, &usage) || denied(err) || errors.Is(err, kerr.MessageTooLarge)
 }
 
 // denied tells errors of Kafka that only somebody with the right to give rights can cure.
@@ -69,6 +48,12 @@ func denied(err error) bool {
 		}
 	}
 	return false
+}
+
+// schemaOf is the schema id that a value names, if it is a frame.
+func schemaOf(value []byte) (int, bool) {
+	id, _, err := schemas.SplitFrame(value)
+	return id, err == nil
 }
 
 // aboutSchema tells errors of the schema itself; any other failure to make a decoder is one of reaching the registry.

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"tilestream/consumer/dlq"
 	"tilestream/consumer/sink"
 )
 
@@ -15,16 +16,24 @@ type Events struct {
 	Assigned func(map[sink.Partition]Backlog)
 	// Loaded tells of a batch that the warehouse holds.
 	Loaded func(Loaded)
+	// DeadLetter tells of a record of the table that was set aside.
+	DeadLetter func(table string, l dlq.Letter)
 }
 
-// Log are events that write a line for each load.
+// Log are events that write a line for each load and each dead letter.
 func Log(log *slog.Logger) Events {
-	return Events{Loaded: func(l Loaded) {
-		if l.Rows > 0 {
-			log.Info("loaded", "table", l.Table, "rows", l.Rows, "new", l.Stats.Inserted, "updated", l.Stats.Updated,
-				"took", l.Took.Round(time.Millisecond), "behind", l.Behind)
-		}
-	}}
+	return Events{
+		Loaded: func(l Loaded) {
+			if l.Rows > 0 {
+				log.Info("loaded", "table", l.Table, "rows", l.Rows, "new", l.Stats.Inserted, "updated", l.Stats.Updated,
+					"took", l.Took.Round(time.Millisecond), "behind", l.Behind)
+			}
+		},
+		DeadLetter: func(table string, l dlq.Letter) {
+			log.Warn("a record cannot be loaded and is set aside", "table", table, "topic", l.Topic, "partition", l.Partition, "offset", l.Offset,
+				"column", l.Column, "reason", l.Reason)
+		},
+	}
 }
 
 // Backlog is a partition's ledger and the end of what can be read from it.
@@ -51,5 +60,11 @@ func (e Events) assigned(at map[sink.Partition]Backlog) {
 func (e Events) loaded(l Loaded) {
 	if e.Loaded != nil {
 		e.Loaded(l)
+	}
+}
+
+func (e Events) deadLetter(table string, l dlq.Letter) {
+	if e.DeadLetter != nil {
+		e.DeadLetter(table, l)
 	}
 }

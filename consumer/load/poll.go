@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -79,11 +81,7 @@ func (l *loader) receive(ctx context.Context, fetched kgo.Fetches) (err error) {
 		}
 		p.end = max(p.end, f.LastStableOffset)
 		for _, r := range f.Records {
-			var n int64
-			if n, err = l.add(p, r, now); err != nil {
-				return
-			}
-			held += n
+			held += l.add(p, r, now)
 		}
 	})
 	l.memory.hold(held)
@@ -96,25 +94,37 @@ func (l *loader) receive(ctx context.Context, fetched kgo.Fetches) (err error) {
 }
 
 // add puts one record into its table's batch and returns the memory it takes. The caller holds mu.
-func (l *loader) add(p *partition, r *kgo.Record, now time.Time) (int64, error) {
+func (l *loader) add(p *partition, r *kgo.Record, now time.Time) int64 {
 	if r.Offset < p.next {
-		return 0, nil
+		return 0
 	}
 	p.next = r.Offset + 1
 	if r.Attrs.IsControl() {
 		p.table.skip(p, p.next, now)
-		return 0, nil
+		return 0
 	}
 	schema := noSchema
 	if r.Value != nil {
-		var err error
-		if schema, _, err = schemas.SplitFrame(r.Value); err != nil {
-			return 0, &RecordError{r.Topic, r.Partition, r.Offset, noSchema, err}
+		if id, _, err := schemas.SplitFrame(r.Value); err == nil { // else it joins any batch, to be found dead there
+			schema = id
 		}
 	}
-	row := row{offset: r.Offset, time: r.Timestamp.UnixMilli(), project: l.project(r), key: bytes.Clone(r.Key), value: bytes.Clone(r.Value)}
+	row := row{offset: r.Offset, time: r.Timestamp.UnixMilli(), project: l.project(r), key: bytes.Clone(r.Key), value: bytes.Clone(r.Value),
+		headers: p.table.keep(r.Headers)}
 	p.table.add(p, schema, row, now)
-	return row.size() + rowOverhead, nil
+	return row.size() + rowOverhead
+}
+
+// keep copies headers out of a fetch; for records that follow each other they are mostly the same, and kept once.
+func (t *table) keep(headers []kgo.RecordHeader) []kgo.RecordHeader {
+	same := slices.EqualFunc(headers, t.headers, func(a, b kgo.RecordHeader) bool { return a.Key == b.Key && bytes.Equal(a.Value, b.Value) })
+	if !same {
+		t.headers = make([]kgo.RecordHeader, len(headers))
+		for i, h := range headers {
+			t.headers[i] = kgo.RecordHeader{Key: strings.Clone(h.Key), Value: bytes.Clone(h.Value)}
+		}
+	}
+	return t.headers
 }
 
 // project is the record's project header. The names are few: each is kept once.

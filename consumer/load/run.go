@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -20,6 +21,7 @@ import (
 
 	"tilestream/consumer/sink"
 	"tilestream/internal/broker"
+	"tilestream/internal/ops"
 	"tilestream/schemas"
 )
 
@@ -45,6 +47,8 @@ type loader struct {
 	kafka    *kgo.Client
 	admin    *kadm.Client // on connections of its own, which no fetch holds up
 	cluster  string       // Kafka's id of itself
+	brokers  broker.Config
+	buried   atomic.Int64 // records set aside
 	memory   *budget
 	tables   map[string]*table // by topic
 	projects map[string]string // of the poll loop
@@ -58,8 +62,11 @@ type loader struct {
 
 // Run loads the topics of all schemas.Resources as a member of the consumer group until ctx ends, or until Config.Until
 // says so, and returns nil then; ctx's error where it ends before Config.Until is fulfilled. A warehouse, registry or broker
-// that is away is waited for; with Config.Until half a minute at most. Errors: *ops.UsageError for settings; *RecordError, *LedgerError and *sink.RejectedError, which need somebody to
-// look; Kafka's denials. Whatever the error, nothing is skipped and nothing is lost.
+// that is away is waited for; with Config.Until half a minute at most. A record that cannot be loaded is written to TOPIC.dlq.
+//
+// Errors: *ops.UsageError for settings; *TooManyError, *LedgerError, and *sink.RejectedError about a whole table, which need somebody
+// to look; Kafka's denials. Whatever the error, nothing is skipped and nothing is lost. ops.ErrDeadLetters: everything up to
+// the end is loaded, but for records that were set aside.
 func Run(ctx context.Context, cfg Config, kafka broker.Config, to sink.Sink, ev Events) error {
 	l, err := newLoader(cfg, kafka, to, ev)
 	if err != nil {
@@ -102,6 +109,9 @@ func (l *loader) run(outer context.Context, kafka broker.Config) error {
 func (l *loader) outcome(outer context.Context, err error) error {
 	switch {
 	case errors.Is(err, errDrained):
+		if n := l.buried.Load(); n > 0 {
+			return fmt.Errorf("%w: %d records cannot be loaded and are in the .dlq topics; consumer dlq list shows them, and why", ops.ErrDeadLetters, n)
+		}
 		return nil
 	case outer.Err() == nil:
 		return err
@@ -121,7 +131,7 @@ func newLoader(cfg Config, kafka broker.Config, to sink.Sink, ev Events) (*loade
 		return nil, err
 	}
 	l := &loader{
-		cfg: cfg, log: slog.Default().With("group", cfg.Group), to: to, ev: ev,
+		cfg: cfg, log: slog.Default().With("group", cfg.Group), to: to, ev: ev, brokers: kafka,
 		codec:    schemas.NewCodec(registry, kafka.Prefix),
 		memory:   newBudget(int64(cfg.MemoryLimit)),
 		tables:   map[string]*table{},

@@ -298,36 +298,6 @@ func TestSchemaChangeClosesBatch(t *testing.T) {
 	}
 }
 
-func TestRecordsThatCannotBeRows(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		spoil func([]byte) []byte
-		says  string
-	}{
-		"not a frame":    {func([]byte) []byte { return []byte("hello") }, "not a registry frame"},
-		"unknown schema": {func(v []byte) []byte { binary.BigEndian.PutUint32(v[1:], 4711); return v }, "schema id 4711"},
-		"cut":            {func(v []byte) []byte { return v[:len(v)-3] }, "decode"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, 1, "tags")
-			w.produce(w.records("tags", 0, 3, 10)...)
-			w.mustOnce(w.config())
-			bad := w.record("tags", 0, "bad", 10)
-			bad.Value = c.spoil(bad.Value)
-			w.produce(append([]*kgo.Record{bad}, w.records("tags", 0, 2, 10)...)...)
-			err := w.once(w.config())
-			var record *RecordError
-			if !errors.As(err, &record) || record.Topic != "test.tags" || record.Offset != 3 || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("error is %v, want a *RecordError of test.tags[0] offset 3 that says %q", err, c.says)
-			}
-			if got := w.warehouse.ends()["test.tags/0"]; got != 3 {
-				t.Errorf("the ledger is at %d, want 3: before the record", got)
-			}
-		})
-	}
-}
-
 func TestRegistryDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, "tags")

@@ -87,7 +87,7 @@ func (w *world) create(resource string, partitions int32) {
 // aborted transactions of a partition at which it cuts the whole.
 func (w *world) config() Config {
 	return Config{
-		BatchRows: 50, BatchBytes: 1 << 20, BatchAge: 20 * time.Millisecond, MemoryLimit: 64 << 20,
+		BatchRows: 50, BatchBytes: 1 << 20, BatchAge: 20 * time.Millisecond, MemoryLimit: 64 << 20, DLQMaxRatio: 0.1, Warehouse: "memory",
 		client: []kgo.Opt{kgo.HeartbeatInterval(50 * time.Millisecond), kgo.FetchMaxWait(50 * time.Millisecond), kgo.MetadataMinAge(50 * time.Millisecond), kgo.MetadataMaxAge(200 * time.Millisecond),
 			kgo.FetchMaxBytes(100 << 20), kgo.FetchMaxPartitionBytes(8 << 10)},
 	}
@@ -238,9 +238,11 @@ type warehouse struct {
 	counts   []int64      // rows of each batch
 	prepared map[string]int
 	fenced   int
+	refused  int
 	fault    func(sink.Batch) fault // nil: none
 	entered  func(context.Context, sink.Batch)
 	nextErr  func() error
+	refuses  func(place) bool // values that it will not hold
 }
 
 type fault int
@@ -307,6 +309,10 @@ func (w *warehouse) Write(ctx context.Context, b sink.Batch) (sink.Stats, error)
 			w.fenced++
 			return sink.Stats{}, sink.ErrFenced
 		}
+	}
+	if b.Rows != nil && w.refuses != nil && slices.ContainsFunc(placesOf(b), w.refuses) {
+		w.refused++
+		return sink.Stats{}, &sink.RejectedError{Column: "tag", Err: errors.New("too long")}
 	}
 	stats := sink.Stats{}
 	if b.Rows != nil {

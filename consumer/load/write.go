@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"tilestream/consumer/dlq"
 	"tilestream/consumer/sink"
 )
 
@@ -17,8 +21,9 @@ const writeGrace = 10 * time.Second
 type table struct {
 	name, topic string
 	batches
-	paused bool          // fetching
-	ready  chan struct{} // of size 1: there may be something to take
+	headers []kgo.RecordHeader // of the last record
+	paused  bool               // fetching
+	ready   chan struct{}      // of size 1: there may be something to take
 }
 
 // writer writes the batches of one table, one at a time.
@@ -28,14 +33,22 @@ type writer struct {
 	layouts  map[int]*layout // by writer schema id
 	last     *layout         // for tombstones, which have no schema
 	prepared *layout         // the table fits it
+	hand     []*batch        // what is being written: a batch, or what is left of the halves it was cut into
+	boxes    map[*partition]*dlq.Box
+	first    error // of the dead of this run
 }
 
 func (l *loader) newWriter(t *table) *writer {
-	return &writer{loader: l, t: t, layouts: map[int]*layout{}}
+	return &writer{loader: l, t: t, layouts: map[int]*layout{}, boxes: map[*partition]*dlq.Box{}}
 }
 
 // run writes batches until ctx ends.
 func (w *writer) run(ctx context.Context) error {
+	defer func() {
+		for p := range w.boxes {
+			w.unbox(p)
+		}
+	}()
 	for {
 		b := w.await(ctx)
 		if b == nil {
@@ -74,17 +87,40 @@ func (w *writer) await(ctx context.Context) *batch {
 // before Run ends. The caller holds mu.
 func (w *writer) early() bool { return w.memory.full() || w.reached(w.t) }
 
-// write gets a batch into the warehouse, whatever it takes: on an error the ledger tells, part by part, what is in, what is
-// to be tried again and what another consumer has moved. Errors: those that trying again does not cure.
-func (w *writer) write(ctx context.Context, b *batch) error {
+// write gets a batch into the warehouse, whatever it takes. Where the warehouse refuses it, it is cut in halves until the
+// records are found that have to go to the dead letters. Errors: those that trying again does not cure.
+func (w *writer) write(ctx context.Context, b *batch) (err error) {
+	w.hand = []*batch{b}
+	for len(w.hand) > 0 && err == nil && ctx.Err() == nil {
+		var refused bool
+		if refused, err = w.load(ctx, w.hand[0]); refused {
+			front, back := w.hand[0].split()
+			w.hand = append([]*batch{front, back}, w.hand[1:]...)
+		} else {
+			w.memory.hold(-w.hand[0].cost())
+			w.hand = w.hand[1:]
+		}
+	}
+	for _, b := range w.hand { // not begun
+		w.memory.hold(-b.cost())
+	}
+	w.hand = nil
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// load writes one batch: on an error the ledger tells, part by part, what is in, what is to be tried again and what
+// another consumer has moved. It returns true where the warehouse refuses a batch of several rows; one row alone that is refused, or
+// that cannot be decoded, goes to the dead letters, and the ledger past it.
+func (w *writer) load(ctx context.Context, b *batch) (refused bool, err error) {
 	started := time.Now()
 	var rows *rows
+	var gone []dead  // to be set aside
 	var failed error // the last write's; nil once the ledger has been asked what became of it
-	defer func() {
-		rows.release(w.memory)
-		w.memory.hold(-b.cost())
-	}()
-	err := w.retry(ctx, "load "+w.t.topic, func() error {
+	defer func() { rows.release(w.memory) }()
+	err = w.retry(ctx, "load "+w.t.topic, func() error {
 		for {
 			w.leave(b, func(p *part) bool { return p.lost })
 			if err := failed; err != nil {
@@ -97,6 +133,20 @@ func (w *writer) write(ctx context.Context, b *batch) error {
 					return err
 				}
 			}
+			if len(gone) > 0 {
+				// What another consumer has loaded meanwhile is not ours to set aside.
+				if err := w.settle(ctx, b, started); err != nil {
+					return err
+				}
+				gone = slices.DeleteFunc(gone, func(d dead) bool { return !slices.Contains(b.parts, d.part) })
+				if err := w.bury(ctx, gone); err != nil {
+					return err
+				}
+				w.memory.hold(-b.remove(gone))
+				gone = nil
+				rows.release(w.memory)
+				rows = nil
+			}
 			if len(b.parts) == 0 {
 				return nil
 			}
@@ -107,22 +157,46 @@ func (w *writer) write(ctx context.Context, b *batch) error {
 					return err
 				}
 			}
+			if gone = rows.dead; len(gone) > 0 {
+				continue
+			}
 			var stats sink.Stats
 			if stats, failed = w.apply(ctx, rows); failed == nil {
 				w.done(b.parts, rows.ID, stats, started)
 				return nil
 			}
 			var rejected *sink.RejectedError
-			if errors.As(failed, &rejected) {
-				return fmt.Errorf("%s: %w: nothing of the batch was loaded, and nothing is skipped: the ledger stands before it", describe(rows.Ranges), failed)
+			var unprepared *prepareError
+			switch {
+			case errors.As(failed, &unprepared) && final(failed):
+				return failed // the table, not a row
+			case !errors.As(failed, &rejected):
+			case b.rows > 1:
+				refused = true
+				return nil
+			case b.rows == 1:
+				gone, failed = []dead{b.only(rejected)}, nil
 			}
 		}
 	})
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
+	return refused && err == nil, err
 }
+
+// only is the one row of a batch, refused by the warehouse.
+func (b *batch) only(why *sink.RejectedError) dead {
+	for _, p := range b.parts {
+		if len(p.rows) > 0 {
+			return dead{part: p, row: p.rows[0], column: why.Column, err: why}
+		}
+	}
+	return dead{}
+}
+
+// prepareError tells an error about the table from one about rows.
+type prepareError struct{ err error }
+
+func (e *prepareError) Error() string { return e.err.Error() }
+func (e *prepareError) Unwrap() error { return e.err }
 
 // leave takes parts out of a batch that is with the writer.
 func (w *writer) leave(b *batch, gone func(*part) bool) {
@@ -161,17 +235,13 @@ func (w *writer) settle(ctx context.Context, b *batch, started time.Time) error 
 			return err
 		}
 	}
-	w.leave(b, func(p *part) bool { return next[p.Partition] == p.to || contains(elsewhere, p) })
-	return nil
-}
-
-func contains(ps []*part, p *part) bool {
-	for _, q := range ps {
-		if p == q {
-			return true
-		}
+	w.leave(b, func(p *part) bool { return slices.Contains(in, p) })
+	for _, b := range w.hand { // the other halves too
+		w.leave(b, func(p *part) bool {
+			return slices.ContainsFunc(elsewhere, func(q *part) bool { return p.partition == q.partition })
+		})
 	}
-	return false
+	return nil
 }
 
 // done moves our view of the ledger past parts that are in.
@@ -203,7 +273,7 @@ func (w *writer) apply(ctx context.Context, r *rows) (sink.Stats, error) {
 	defer cancel()
 	if r.layout != nil && w.prepared != r.layout {
 		if err := w.to.Prepare(ctx, r.Table); err != nil {
-			return sink.Stats{}, fmt.Errorf("prepare table %s: %w", w.t.name, err)
+			return sink.Stats{}, &prepareError{fmt.Errorf("prepare table %s: %w", w.t.name, err)}
 		}
 		w.prepared = r.layout
 	}
@@ -222,15 +292,4 @@ func outlive(ctx context.Context, grace time.Duration) (context.Context, context
 		context.AfterFunc(out, func() { t.Stop() })
 	})
 	return out, func() { stop(); cancel() }
-}
-
-func describe(ranges []sink.Range) string {
-	s := ""
-	for i, r := range ranges {
-		if i > 0 {
-			s += ", "
-		}
-		s += fmt.Sprintf("%s[%d] offsets %d to %d", r.Topic, r.ID, r.From, r.To-1)
-	}
-	return s
 }

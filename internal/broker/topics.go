@@ -39,6 +39,26 @@ func (c Config) DataTopic(name string) Topic {
 	}}
 }
 
+// DLQTopic describes the dead letters of a topic. Partitions are the topic's own, so that a letter stands in the partition
+// its record came from. Letters keep the time of their record, by which retention would delete old ones at once, and
+// nobody else has the record once the topic is compacted: they stay until somebody deletes the topic.
+func (c Config) DLQTopic(topic string, partitions int32) Topic {
+	return Topic{Name: DLQName(topic), Partitions: partitions, Replication: c.Replication, Configs: map[string]string{
+		"cleanup.policy":         "delete",
+		"retention.ms":           "-1",
+		"retention.bytes":        "-1",
+		"max.message.bytes":      strconv.Itoa(MaxLetterBytes),
+		"message.timestamp.type": "CreateTime",
+		"compression.type":       "producer",
+	}}
+}
+
+// DLQName is the name of the topic with the dead letters of a topic.
+func DLQName(topic string) string { return topic + ".dlq" }
+
+// MaxLetterBytes is the largest dead letter: a record of MaxMessageBytes and what is said about it.
+const MaxLetterBytes = MaxMessageBytes + 64<<10
+
 // CheckpointTopic describes PREFIX.checkpoints, where producers keep where each stream stands.
 func (c Config) CheckpointTopic() Topic {
 	return Topic{Name: c.Prefix + ".checkpoints", Partitions: checkpointPartitions, Replication: c.Replication, essential: true,

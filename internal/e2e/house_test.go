@@ -17,8 +17,9 @@ var rooms = map[string][]string{
 	"tilestream/producer/poll":                  {"tilestream/producer/tiledesk", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
 	"tilestream/producer":                       {"tilestream/producer/poll", "tilestream/producer/tiledesk", "tilestream/internal/broker", "tilestream/internal/ops"},
 	"tilestream/consumer/sink":                  {"tilestream/schemas", "tilestream/internal/ops"},
-	"tilestream/consumer/load":                  {"tilestream/consumer/sink", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
-	"tilestream/consumer":                       {"tilestream/consumer/load", "tilestream/consumer/sink", "tilestream/internal/broker", "tilestream/internal/ops"},
+	"tilestream/consumer/dlq":                   {"tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
+	"tilestream/consumer/load":                  {"tilestream/consumer/dlq", "tilestream/consumer/sink", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
+	"tilestream/consumer":                       {"tilestream/consumer/dlq", "tilestream/consumer/load", "tilestream/consumer/sink", "tilestream/internal/broker", "tilestream/internal/ops"},
 }
 
 // TestRooms holds every package's imports against rooms.

@@ -1,0 +1,157 @@
+package dlq
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"tilestream/internal/broker"
+)
+
+// transactionTimeout is how long what a dead owner left open holds back readers, if nobody opens its box again.
+const transactionTimeout = 60 * time.Second
+
+// Box is where one owner of a Source puts its letters. Its transactional id is that of the source: opening it fences earlier
+// owners and settles what they left, so that what is then read is all that will ever be there beside our own. It is for one
+// goroutine.
+type Box struct {
+	Source
+	client    *kgo.Client
+	topic     string
+	partition int32
+	written   map[id]struct{}
+}
+
+// id tells the letters of a source apart.
+type id struct {
+	offset  int64
+	attempt int
+}
+
+// Open takes the source's box over, creates its topic where there is none, and reads which letters it holds.
+func Open(ctx context.Context, kafka broker.Config, log *slog.Logger, s Source) (_ *Box, err error) {
+	b := &Box{Source: s, topic: broker.DLQName(s.Topic), written: map[id]struct{}{}}
+	b.client, err = kafka.NewClient(
+		kgo.TransactionalID(fmt.Sprintf("%s-dlq-%s-%d", s.Group, s.Topic, s.Partition)),
+		kgo.TransactionTimeout(transactionTimeout),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchMaxBytes(broker.MaxLetterBytes),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.SnappyCompression()),
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			b.client.Close()
+		}
+	}()
+	adm := kadm.NewClient(b.client)
+	n, err := partitions(ctx, adm, s.Topic)
+	if err != nil {
+		return nil, err
+	}
+	have, err := partitions(ctx, adm, b.topic)
+	if err != nil {
+		return nil, err
+	}
+	if have == 0 {
+		have = max(n, 1)
+		if err := broker.Ensure(ctx, b.client, log, kafka.DLQTopic(s.Topic, have)); err != nil {
+			return nil, err
+		}
+	}
+	b.partition = s.Partition % have // the topic may have grown since
+	if _, _, err := b.client.ProducerID(ctx); err != nil {
+		return nil, fmt.Errorf("take over the dead letters of %s[%d]: %w", s.Topic, s.Partition, err)
+	}
+	var wrong error
+	err = scan(ctx, kafka, b.topic, map[int32]int64{b.partition: 0}, func(r *kgo.Record) {
+		if r.Attrs.IsControl() {
+			return
+		}
+		l, err := parse(r)
+		if err != nil {
+			wrong = err
+		}
+		if l.Source == s {
+			b.written[id{l.Offset, l.Attempt}] = struct{}{}
+		}
+	})
+	if wrong != nil {
+		log.Warn("a record among the dead letters is none of ours; passed over", "error", wrong)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("see which dead letters of %s[%d] are written: %w", s.Topic, s.Partition, err)
+	}
+	return b, nil
+}
+
+// Has tells whether the letter is written.
+func (b *Box) Has(offset int64, attempt int) bool {
+	_, ok := b.written[id{offset, attempt}]
+	return ok
+}
+
+// Write writes those of the letters that are not written yet, in one transaction. After an error it is unknown whether they
+// are: close the box and open it again to see.
+func (b *Box) Write(ctx context.Context, letters []Letter) error {
+	var records []*kgo.Record
+	for _, l := range letters {
+		if !b.Has(l.Offset, l.Attempt) {
+			records = append(records, l.record(b.topic, b.partition))
+		}
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	if err := b.commit(ctx, records); err != nil {
+		return fmt.Errorf("write %d dead letters to %s[%d]: %w", len(records), b.topic, b.partition, err)
+	}
+	for _, l := range letters {
+		b.written[id{l.Offset, l.Attempt}] = struct{}{}
+	}
+	return nil
+}
+
+func (b *Box) commit(ctx context.Context, records []*kgo.Record) error {
+	// Not kgo.RecordDeliveryTimeout, which counts from the record's timestamp: a letter keeps that of its record.
+	ctx, cancel := context.WithTimeout(ctx, transactionTimeout)
+	defer cancel()
+	if err := b.client.BeginTransaction(); err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	answers := make(chan error, len(records))
+	for _, r := range records {
+		b.client.Produce(ctx, r, func(_ *kgo.Record, err error) { answers <- err })
+	}
+	var failed error
+	for range records {
+		select {
+		case err := <-answers:
+			failed = cmp.Or(failed, err)
+		case <-ctx.Done():
+			return ctx.Err() // the client would wait for brokers that are away; whoever opens the box next settles the transaction
+		}
+	}
+	if errors.Is(failed, kerr.MessageTooLarge) {
+		failed = fmt.Errorf("%w: raise max.message.bytes of %s above the size of the record", failed, b.topic)
+	}
+	if failed != nil {
+		return errors.Join(failed, b.client.EndTransaction(ctx, kgo.TryAbort))
+	}
+	if err := b.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return fmt.Errorf("commit transaction: %w", err)
+	}
+	return nil
+}
+
+// Close ends the box's client.
+func (b *Box) Close() { b.client.Close() }
