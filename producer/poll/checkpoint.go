@@ -3,9 +3,11 @@ package poll
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -64,7 +66,13 @@ func (l *lane) readCheckpoints(ctx context.Context, until int64) (map[string]til
 	defer cl.Close()
 	cursors := map[string]tiledesk.Cursor{}
 	for next := int64(0); next <= until; {
-		fetches := cl.PollFetches(ctx)
+		wait, cancel := context.WithTimeout(ctx, stallTimeout)
+		fetches := cl.PollFetches(wait)
+		stalled := wait.Err() != nil && ctx.Err() == nil
+		cancel()
+		if stalled {
+			return nil, &transactionError{fmt.Errorf("read checkpoints %s/%d: nothing came for %s at offset %d of %d: %s", topic, l.partition, stallTimeout, next, until, l.ends(ctx, cl))}
+		}
 		if err := fetches.Err(); err != nil {
 			return nil, fmt.Errorf("read checkpoints %s/%d: %w", topic, l.partition, err)
 		}
@@ -76,6 +84,27 @@ func (l *lane) readCheckpoints(ctx context.Context, until int64) (map[string]til
 		}
 	}
 	return cursors, nil
+}
+
+// stallTimeout is how long the brokers may take to give a record that they have acknowledged. After that the lane starts
+// again: a transaction that hangs at the broker holds back everything behind it.
+const stallTimeout = 15 * time.Second
+
+// ends tells how far the partition goes, and how far for readers of committed transactions, for an error.
+func (l *lane) ends(ctx context.Context, cl *kgo.Client) string {
+	topic := l.kafka.CheckpointTopic().Name
+	adm := kadm.NewClient(cl)
+	stable, err := adm.ListCommittedOffsets(ctx, topic)
+	if err != nil {
+		return err.Error()
+	}
+	all, err := adm.ListEndOffsets(ctx, topic)
+	if err != nil {
+		return err.Error()
+	}
+	s, _ := stable.Lookup(topic, l.partition)
+	a, _ := all.Lookup(topic, l.partition)
+	return fmt.Sprintf("the partition ends at %d, its committed part at %d", a.Offset, s.Offset)
 }
 
 func (l *lane) recall(cursors map[string]tiledesk.Cursor, key string, value []byte) error {
@@ -92,11 +121,16 @@ func (l *lane) recall(cursors map[string]tiledesk.Cursor, key string, value []by
 		return nil
 	}
 	var c checkpoint
-	if err := json.Unmarshal(value, &c); err != nil {
-		return err
-	}
-	if c.Version > checkpointVersion || c.Cursor == nil {
+	err := json.Unmarshal(value, &c)
+	switch {
+	case err == nil && c.Version > checkpointVersion:
 		return fmt.Errorf("format %d is newer than this program knows (%d): run the newer Tilestream", c.Version, checkpointVersion)
+	case err == nil && (c.Version != checkpointVersion || c.Cursor == nil):
+		err = errors.New("no cursor of that format in it")
+		fallthrough
+	case err != nil:
+		return fmt.Errorf("not a checkpoint: %w: something else wrote to the topic; a record with this key and a null value makes the "+
+			"resource begin anew, which publishes all of it again", err)
 	}
 	cursors[key] = *c.Cursor
 	return nil
