@@ -2,8 +2,10 @@ package sink
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 
 	"tilestream/internal/ops"
 )
@@ -12,7 +14,30 @@ import (
 type Config struct {
 	URL     ops.Secret `env:"WAREHOUSE_URL" help:"duckdb://FILE, postgres://USER:PASSWORD@HOST/DATABASE or file://DIRECTORY; unset: DuckDB in DATA_DIR"`
 	Dataset string     `env:"WAREHOUSE_DATASET, default=tiledesk" help:"schema, or directory, that holds the tables"`
+	Deletes Deletes    `env:"DELETE_MODE, default=soft" help:"what a deletion does to its row: soft sets _deleted_at, hard removes it"`
 }
+
+// Deletes says what a tombstone does to its row.
+type Deletes string
+
+// Ways to delete.
+const (
+	Soft Deletes = "soft" // the row keeps its values and gets _deleted_at
+	Hard Deletes = "hard" // the row goes; what is remembered of it is its key
+)
+
+// UnmarshalText reads one of the ways.
+func (d *Deletes) UnmarshalText(text []byte) error {
+	switch v := Deletes(text); v {
+	case Soft, Hard:
+		*d = v
+		return nil
+	}
+	return fmt.Errorf("%q is no way to delete", text)
+}
+
+// Takes says what the setting looks like.
+func (*Deletes) Takes() string { return "soft or hard" }
 
 // Open opens the warehouse that Address names; the log is told where that is not what one would expect.
 func (c Config) Open(ctx context.Context, dataDir string, log *slog.Logger) (Sink, error) {
@@ -20,7 +45,14 @@ func (c Config) Open(ctx context.Context, dataDir string, log *slog.Logger) (Sin
 	if note != "" {
 		log.Warn(note)
 	}
-	return Open(ctx, rawURL, c.Dataset)
+	if c.Deletes == Hard && strings.HasPrefix(rawURL, "file:") {
+		return nil, ops.Usagef("DELETE_MODE=hard: a warehouse of files keeps every version, so it takes soft only")
+	}
+	to, err := Open(ctx, rawURL, c.Dataset)
+	if err != nil || c.Deletes != Hard {
+		return to, err
+	}
+	return hardDeletes{to}, nil
 }
 
 // Address returns the warehouse's URL for Open: the one that is set, or else the embedded warehouse in dataDir. That is
@@ -34,4 +66,17 @@ func (c Config) Address(dataDir string) (rawURL, note string) {
 		return localURL("file", dataDir+"/warehouse"), noDuckDB + ": the warehouse is Parquet files in " + dataDir + "/warehouse instead"
 	}
 	return localURL("duckdb", dataDir+"/tilestream.duckdb"), ""
+}
+
+// hardDeletes is a sink whose tables delete hard.
+type hardDeletes struct{ Sink }
+
+func (h hardDeletes) Prepare(ctx context.Context, t Table) error {
+	t.HardDelete = true
+	return h.Sink.Prepare(ctx, t)
+}
+
+func (h hardDeletes) Write(ctx context.Context, b Batch) (Stats, error) {
+	b.Table.HardDelete = true
+	return h.Sink.Write(ctx, b)
 }
