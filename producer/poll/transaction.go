@@ -21,6 +21,10 @@ type transactions struct {
 	pages       chan *publication
 }
 
+// recordOverhead is more than what a batch of one record adds to its key, value and headers (Kafka documentation, "Record
+// Batch").
+const recordOverhead = 256
+
 // publication is a page's records and checkpoint, to be committed together.
 type publication struct {
 	records []*kgo.Record
@@ -34,9 +38,19 @@ func (e *transactionError) Error() string { return e.err.Error() }
 func (e *transactionError) Unwrap() error { return e.err }
 
 // publish has the records committed together with the checkpoint, and returns once they are. ctx only bounds the wait
-// for a turn: what has begun comes to its end.
+// for a turn: what has begun comes to its end. What is too large for Kafka is refused here: it would fail a transaction that
+// other streams share, and each one after it.
 func (t *transactions) publish(ctx context.Context, records []*kgo.Record, key string, checkpoint []byte) error {
 	records = append(records, &kgo.Record{Topic: t.checkpoints, Partition: t.partition, Key: []byte(key), Value: checkpoint})
+	for _, r := range records {
+		size := len(r.Key) + len(r.Value) + recordOverhead
+		for _, h := range r.Headers {
+			size += len(h.Key) + len(h.Value)
+		}
+		if size > broker.MaxMessageBytes {
+			return produceError(r, kerr.MessageTooLarge)
+		}
+	}
 	p := &publication{records: records, done: make(chan error, 1)}
 	select {
 	case t.pages <- p:
@@ -119,7 +133,7 @@ func (t *transactions) commit(ctx context.Context, records []*kgo.Record) error 
 
 func produceError(r *kgo.Record, err error) error {
 	if errors.Is(err, kerr.MessageTooLarge) {
-		return fmt.Errorf("publish document %s to %s: %d bytes are more than one message may hold (%d): %w", r.Key, r.Topic, len(r.Value), broker.MaxMessageBytes, err)
+		return fmt.Errorf("publish %.100s to %s: %d bytes are more than one message may hold (%d): %w", r.Key, r.Topic, len(r.Key)+len(r.Value), broker.MaxMessageBytes, err)
 	}
-	return fmt.Errorf("publish document %s to %s: %w", r.Key, r.Topic, err)
+	return fmt.Errorf("publish %.100s to %s: %w", r.Key, r.Topic, err)
 }
