@@ -82,22 +82,22 @@ type loadOf struct {
 	at time.Time
 }
 
-// rows decodes a batch. The caller releases the result. *RecordError: a record does not fit its schema.
-func (l *layout) rows(ctx context.Context, b *batch, load loadOf) (arrow.RecordBatch, error) {
+// rows decodes a batch. The caller releases the result, which lacks the dead: records that do not fit their schema.
+func (l *layout) rows(ctx context.Context, b *batch, load loadOf) (_ arrow.RecordBatch, gone []dead, _ error) {
 	rows := array.NewRecordBuilder(memory.DefaultAllocator, l.table.Schema)
 	defer rows.Release()
 	rows.Reserve(b.rows)
 	for _, p := range b.parts {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
 		for _, r := range p.rows {
 			if err := l.row(rows, p, r, load); err != nil {
-				return nil, err
+				gone = append(gone, dead{part: p, row: r, err: err})
 			}
 		}
 	}
-	return rows.NewRecordBatch(), nil
+	return rows.NewRecordBatch(), gone, nil
 }
 
 func (l *layout) row(rows *array.RecordBuilder, p *part, r row, load loadOf) error {
@@ -105,9 +105,9 @@ func (l *layout) row(rows *array.RecordBuilder, p *part, r row, load loadOf) err
 	if r.value == nil {
 		l.tombstone(rows, r)
 	} else if schema, body, err = schemas.SplitFrame(r.value); err != nil {
-		return &RecordError{p.Topic, p.ID, r.offset, noSchema, err}
+		return err
 	} else if err = l.decoder.Append(rows, body); err != nil {
-		return &RecordError{p.Topic, p.ID, r.offset, schema, fmt.Errorf("decode: %w", err)}
+		return fmt.Errorf("decode: %w", err)
 	}
 	system := rows.Fields()[l.data:]
 	text(system[0], r.project)
