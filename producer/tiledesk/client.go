@@ -68,10 +68,18 @@ func (c *Client) Project() string { return c.project.ID }
 func (c *Client) Pages(ctx context.Context, r schemas.Resource, from Cursor) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
 		stopped := false
-		err := c.poll(ctx, r, from, func(p Page) bool {
+		at := from
+		page := func(p Page) bool {
+			at = p.Next
 			stopped = !yield(p, nil)
 			return !stopped
-		})
+		}
+		err := c.poll(ctx, r, from, page)
+		if from.Walk != nil && err == nil && !stopped {
+			// A walk that an earlier poll left in the middle brings the list as it was when that one began, which may be days
+			// ago: what has changed since is another walk's.
+			err = c.poll(ctx, r, at, page)
+		}
 		if err != nil && !stopped {
 			yield(Page{}, err)
 		}
