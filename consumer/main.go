@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"tilestream/consumer/load"
 	"tilestream/consumer/sink"
@@ -19,7 +20,7 @@ func main() {
 		HTTP      ops.HTTP
 		DataDir   string `env:"DATA_DIR, default=tilestream-data" help:"where the embedded warehouse is kept"`
 	}
-	ops.Main(ops.Command{
+	program := ops.Command{
 		Name:    "consumer",
 		Summary: "loads the topics into a warehouse, every record once",
 		Config:  &cfg,
@@ -30,6 +31,8 @@ func main() {
 				return err
 			}
 			defer func() { err = errors.Join(err, to.Close()) }()
+			address, _ := cfg.Warehouse.Address(cfg.DataDir)
+			cfg.Load.Warehouse, _, _ = strings.Cut(address, ":")
 			if o.Once {
 				cfg.Load.Until = load.Now()
 			}
@@ -40,5 +43,6 @@ func main() {
 				return load.Run(ctx, cfg.Load, cfg.Kafka, to, events)
 			})
 		},
-	})
+	}
+	ops.Main(program, load.DLQCommands()...)
 }

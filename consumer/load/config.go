@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -45,10 +46,11 @@ const (
 	batchShare     = 4  // the largest BATCH_BYTES: a batch and the Arrow rows of it must fit beside the others
 )
 
+// groupOf is the group that KAFKA_GROUP names.
+func groupOf(name string, kafka broker.Config) string { return cmp.Or(name, kafka.Prefix+"-consumer") }
+
 func (c Config) check(kafka broker.Config) (Config, error) {
-	if c.Group == "" {
-		c.Group = kafka.Prefix + "-consumer"
-	}
+	c.Group = groupOf(c.Group, kafka)
 	switch {
 	case c.BatchRows < 1:
 		return c, ops.Usagef("BATCH_ROWS=%d: it takes a number of rows from 1", c.BatchRows)

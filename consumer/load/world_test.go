@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -121,7 +122,11 @@ func (w *world) record(resource string, partition int32, id string, size int) *k
 	if err != nil {
 		w.Fatal(err)
 	}
-	doc := fmt.Sprintf(`{"_id":%q,"updatedAt":"2026-01-02T03:04:05.006Z","attributes":{"text":%q}}`, id, noise(size))
+	quoted, err := json.Marshal(id)
+	if err != nil {
+		w.Fatal(err)
+	}
+	doc := fmt.Sprintf(`{"_id":%s,"updatedAt":"2026-01-02T03:04:05.006Z","attributes":{"text":%q}}`, quoted, noise(size))
 	frame, err := w.codec.Encode(context.WithoutCancel(w.Context()), rs[0], []byte(doc))
 	if err != nil {
 		w.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,6 +49,7 @@ func Run(ctx context.Context, cfg Config, o ops.Options) (err error) {
 	defer func() { err = errors.Join(err, to.Close()) }()
 
 	warehouse, _ := cfg.Warehouse.Address(cfg.DataDir)
+	cfg.Load.Warehouse, _, _ = strings.Cut(warehouse, ":")
 	resources, err := schemas.ByName(cfg.Poll.Resources...)
 	if err != nil {
 		return ops.Usagef("TILEDESK_RESOURCES: %w", err)
@@ -61,12 +63,13 @@ func Run(ctx context.Context, cfg Config, o ops.Options) (err error) {
 		r.progress = newProgress(os.Stderr, resources)
 		err = r.sync(ctx, cfg, env.projects, to)
 		r.progress.close()
-		if err != nil {
+		if err != nil && !errors.Is(err, ops.ErrDeadLetters) {
 			return err
 		}
-		return r.summary(o.Stdout, warehouse, cfg.Warehouse.Dataset)
+		return errors.Join(err, r.summary(o.Stdout, warehouse, cfg.Warehouse.Dataset))
 	}
-	r.tell = load.Log(o.Log).Loaded
+	told := load.Log(o.Log)
+	r.tell, r.tellDead = told.Loaded, told.DeadLetter
 	o.Log.Info("streaming; stop with Ctrl-C", "warehouse", sink.Redacted(warehouse), "dataset", cfg.Warehouse.Dataset)
 	return r.stream(ctx, cfg, env.projects, to)
 }
@@ -91,6 +94,9 @@ func (r *report) sync(ctx context.Context, cfg Config, projects []*tiledesk.Clie
 	halves.Wait()
 	if loaded != nil && errors.Is(polled, context.Canceled) {
 		return loaded
+	}
+	if polled != nil && errors.Is(loaded, ops.ErrDeadLetters) {
+		return polled // not done at all
 	}
 	return errors.Join(polled, loaded)
 }

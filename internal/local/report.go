@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"tilestream/consumer/dlq"
 	"tilestream/consumer/load"
 	"tilestream/consumer/sink"
 	"tilestream/internal/ops"
@@ -23,6 +24,7 @@ type report struct {
 	resources []schemas.Resource
 	progress  progress          // of a run that ends
 	tell      func(load.Loaded) // of a run that streams
+	tellDead  func(string, dlq.Letter)
 
 	mu      sync.Mutex
 	tables  map[string]*table
@@ -34,8 +36,9 @@ type report struct {
 
 // table is what was done to one table.
 type table struct {
-	stats sink.Stats
-	took  time.Duration
+	stats    sink.Stats
+	rejected int64 // records that went to the dead letters
+	took     time.Duration
 }
 
 func (r *report) polling() poll.Events {
@@ -59,7 +62,25 @@ func (r *report) loading() load.Events {
 	return load.Events{
 		Assigned: func(map[sink.Partition]load.Backlog) { r.assigned.Open() },
 		Loaded:   r.loaded,
+		DeadLetter: func(name string, l dlq.Letter) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.table(name).rejected++
+			if r.tellDead != nil {
+				r.tellDead(name, l)
+			}
+		},
 	}
+}
+
+// table is what was done to the table so far. The caller holds mu.
+func (r *report) table(name string) *table {
+	t := r.tables[name]
+	if t == nil {
+		t = &table{}
+		r.tables[name] = t
+	}
+	return t
 }
 
 func (r *report) loaded(l load.Loaded) {
@@ -68,11 +89,7 @@ func (r *report) loaded(l load.Loaded) {
 	if l.Rows == 0 {
 		return // only the ledger moved
 	}
-	t := r.tables[l.Table]
-	if t == nil {
-		t = &table{}
-		r.tables[l.Table] = t
-	}
+	t := r.table(l.Table)
 	t.stats.Inserted += l.Stats.Inserted
 	t.stats.Updated += l.Stats.Updated
 	t.stats.Unchanged += l.Stats.Unchanged
@@ -103,7 +120,7 @@ func (r *report) summary(w io.Writer, warehouse, dataset string) error {
 			}
 			t = &table{}
 		}
-		fmt.Fprintf(tab, "%s\t%s\t%s\t0\t%.1f s\t\n", res.Name, grouped(t.stats.Inserted), grouped(t.stats.Updated), t.took.Seconds())
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%.1f s\t\n", res.Name, grouped(t.stats.Inserted), grouped(t.stats.Updated), grouped(t.rejected), t.took.Seconds())
 	}
 	tab.Flush()
 	fmt.Fprintf(&b, "\n%d load %s, no failed jobs, in %.1f s.\n", r.loads, plural(r.loads, "package"), time.Since(r.started).Seconds())

@@ -26,7 +26,7 @@ import (
 //		Run:  func(ctx context.Context, o ops.Options) error { return poll.Run(ctx, cfg, o.Once) },
 //	})
 type Command struct {
-	Name    string
+	Name    string              // of a subcommand: one word or several, such as "dlq list"
 	Summary string              // one line: what it does
 	Args    string              // the arguments it takes, as help shows them; "" for none
 	Config  any                 // pointer to a struct with env tags, filled before Run; nil for none
@@ -68,12 +68,11 @@ type world struct {
 func run(ctx context.Context, w world, program Command, subcommands ...Command) int {
 	subcommands = append(subcommands, healthcheck)
 	c, name, args := program, program.Name, w.args
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		for _, s := range subcommands {
-			if s.Name == args[0] {
-				c, name, args = s, program.Name+" "+s.Name, args[1:]
-				break
-			}
+	for _, s := range subcommands {
+		words := strings.Fields(s.Name)
+		if len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
+			c, name, args = s, program.Name+" "+s.Name, args[len(words):]
+			break
 		}
 	}
 

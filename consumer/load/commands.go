@@ -1,0 +1,307 @@
+package load
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode/utf8"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"tilestream/consumer/dlq"
+	"tilestream/consumer/sink"
+	"tilestream/internal/broker"
+	"tilestream/internal/ops"
+	"tilestream/schemas"
+)
+
+// DLQCommands are dlq list, dlq show and dlq replay. Only the last one changes anything.
+func DLQCommands() []ops.Command { return []ops.Command{listDLQ(), showDLQ(), replayDLQ()} }
+
+func listDLQ() ops.Command {
+	var cfg struct {
+		Group string `env:"KAFKA_GROUP" help:"consumer group whose letters are listed; unset: PREFIX-consumer"`
+		Kafka broker.Config
+	}
+	var topic string
+	var limit int
+	var all, asJSON bool
+	return ops.Command{
+		Name: "dlq list", Summary: "lists the records that could not be loaded, and why", Config: &cfg,
+		Flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&topic, "topic", "", "of this `TOPIC` or resource only")
+			fs.IntVar(&limit, "limit", 100, "the newest `N` of each topic; 0: all")
+			fs.BoolVar(&all, "all", false, "those of other groups, and those that were replayed, too")
+			fs.BoolVar(&asJSON, "json", false, "one JSON object on each line")
+		},
+		Run: func(ctx context.Context, o ops.Options) error {
+			group := groupOf(cfg.Group, cfg.Kafka)
+			replayed, err := replayedTo(ctx, cfg.Kafka, group)
+			if err != nil {
+				return err
+			}
+			tab := tabwriter.NewWriter(o.Stdout, 0, 0, 2, ' ', 0)
+			if !asJSON {
+				fmt.Fprintln(tab, "topic\tpartition\toffset\trecord\tkey\ttime\tattempt\tsink\tcolumn\treason")
+			}
+			for _, t := range topicsOf(cfg.Kafka, topic) {
+				from := map[int32]int64{}
+				for id, offset := range replayed[broker.DLQName(t)] {
+					if !all {
+						from[id] = offset.At
+					}
+				}
+				letters, _, err := dlq.Read(ctx, cfg.Kafka, t, from)
+				if err != nil {
+					return err
+				}
+				var mine []dlq.Letter
+				for _, l := range letters {
+					if all || l.Group == group {
+						mine = append(mine, l)
+					}
+				}
+				if limit > 0 && len(mine) > limit {
+					mine = mine[len(mine)-limit:]
+				}
+				for _, l := range mine {
+					if asJSON {
+						if err := json.NewEncoder(o.Stdout).Encode(viewOf(l)); err != nil {
+							return err
+						}
+						continue
+					}
+					fmt.Fprintf(tab, "%s\t%d\t%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\n", l.Topic, l.At.Partition, l.At.Offset, l.Offset, oneLine(string(l.Key), 40),
+						l.Time.UTC().Format(time.RFC3339), l.Attempt, l.Sink, l.Column, oneLine(l.Reason, 120))
+				}
+			}
+			return tab.Flush()
+		},
+	}
+}
+
+func showDLQ() ops.Command {
+	var cfg struct{ Kafka broker.Config }
+	var asJSON bool
+	return ops.Command{
+		Name: "dlq show", Summary: "shows all of one record that could not be loaded", Config: &cfg,
+		Args:  "TOPIC PARTITION OFFSET (as dlq list shows them)",
+		Flags: func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "as one JSON object") },
+		Run: func(ctx context.Context, o ops.Options) error {
+			if len(o.Args) != 3 {
+				return ops.Usagef("dlq show takes TOPIC PARTITION OFFSET, as dlq list shows them")
+			}
+			partition, err := strconv.ParseInt(o.Args[1], 10, 32)
+			if err != nil || partition < 0 {
+				return ops.Usagef("PARTITION %q is not a number from 0", o.Args[1])
+			}
+			offset, err := strconv.ParseInt(o.Args[2], 10, 64)
+			if err != nil || offset < 0 {
+				return ops.Usagef("OFFSET %q is not a number from 0", o.Args[2])
+			}
+			topic := topicsOf(cfg.Kafka, o.Args[0])[0]
+			letters, _, err := dlq.Read(ctx, cfg.Kafka, topic, map[int32]int64{int32(partition): offset})
+			if err != nil {
+				return err
+			}
+			for _, l := range letters {
+				if l.At == (dlq.Place{Partition: int32(partition), Offset: offset}) {
+					v := viewOf(l)
+					v.Row, v.Undecoded = decoded(ctx, cfg.Kafka, l)
+					return v.print(o.Stdout, asJSON)
+				}
+			}
+			return fmt.Errorf("there is no dead letter at offset %d of %s[%d]: dlq list shows where they are", offset, broker.DLQName(topic), partition)
+		},
+	}
+}
+
+func replayDLQ() ops.Command {
+	var cfg struct {
+		Load      Config
+		Kafka     broker.Config
+		Warehouse sink.Config
+		DataDir   string `env:"DATA_DIR, default=tilestream-data" help:"where the embedded warehouse is kept"`
+	}
+	var topic string
+	return ops.Command{
+		Name: "dlq replay", Summary: "loads the records that could not be loaded once more", Config: &cfg,
+		Flags: func(fs *flag.FlagSet) { fs.StringVar(&topic, "topic", "", "of this `TOPIC` or resource only") },
+		Run: func(ctx context.Context, o ops.Options) (err error) {
+			address, _ := cfg.Warehouse.Address(cfg.DataDir)
+			cfg.Load.Warehouse, _, _ = strings.Cut(address, ":")
+			to, err := cfg.Warehouse.Open(ctx, cfg.DataDir, o.Log)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, to.Close()) }()
+			done, err := ReplayDLQ(ctx, cfg.Load, cfg.Kafka, to, Log(o.Log), topicsOf(cfg.Kafka, topic)...)
+			fmt.Fprintf(o.Stdout, "%d dead letters loaded, %d refused again\n", done.Loaded, done.Refused)
+			if err == nil && done.Refused > 0 {
+				err = fmt.Errorf("%w: %d records were refused again: dlq list shows why", ops.ErrDeadLetters, done.Refused)
+			}
+			return err
+		},
+	}
+}
+
+// topicsOf is the topic that is named, by itself or by its resource; without a name, every topic.
+func topicsOf(kafka broker.Config, name string) (topics []string) {
+	if name == "" {
+		for _, r := range schemas.Resources {
+			topics = append(topics, r.Topic(kafka.Prefix))
+		}
+		return topics
+	}
+	if rs, err := schemas.ByName(name); err == nil {
+		return []string{rs[0].Topic(kafka.Prefix)}
+	}
+	return []string{strings.TrimSuffix(name, broker.DLQName(""))}
+}
+
+// replayedTo is how far the group's letters were replayed, as far as Kafka knows.
+func replayedTo(ctx context.Context, kafka broker.Config, group string) (kadm.OffsetResponses, error) {
+	cl, err := kafka.NewClient()
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	at, err := kadm.NewClient(cl).FetchOffsets(ctx, replayGroup(group))
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, nil // nothing was
+	}
+	if err != nil {
+		return nil, broker.Explain(fmt.Errorf("see what was replayed: %w", err))
+	}
+	return at, nil
+}
+
+// decoded is the letter's record as a row in JSON, or why it cannot be one.
+func decoded(ctx context.Context, kafka broker.Config, l dlq.Letter) (json.RawMessage, string) {
+	schema, body, err := schemas.SplitFrame(l.Value)
+	if err != nil {
+		return nil, err.Error()
+	}
+	registry, err := kafka.NewRegistry()
+	if err != nil {
+		return nil, err.Error()
+	}
+	decoder, err := schemas.NewCodec(registry, kafka.Prefix).Decoder(ctx, schema)
+	if err != nil {
+		return nil, err.Error()
+	}
+	b := array.NewRecordBuilder(memory.DefaultAllocator, decoder.Schema())
+	defer b.Release()
+	if err := decoder.Append(b, body); err != nil {
+		return nil, err.Error()
+	}
+	rows := b.NewRecordBatch()
+	defer rows.Release()
+	text, err := rows.MarshalJSON()
+	if err != nil {
+		return nil, err.Error()
+	}
+	var one []json.RawMessage
+	if err := json.Unmarshal(text, &one); err != nil || len(one) != 1 {
+		return text, ""
+	}
+	return one[0], ""
+}
+
+// view is a letter as people and programs are shown it.
+type view struct {
+	Topic     string            `json:"topic"`
+	Partition int32             `json:"partition"`
+	Offset    int64             `json:"offset"`
+	Record    recordPlace       `json:"record"`
+	Group     string            `json:"group"`
+	Schema    *int              `json:"schema_id,omitempty"`
+	Sink      string            `json:"sink"`
+	Column    string            `json:"column,omitempty"`
+	Reason    string            `json:"reason"`
+	Time      time.Time         `json:"time"`
+	Attempt   int               `json:"attempt"`
+	Timestamp time.Time         `json:"timestamp"`
+	Headers   map[string]string `json:"headers,omitempty"`
+	Key       string            `json:"key"`
+	Value     []byte            `json:"value"` // base64
+	Row       json.RawMessage   `json:"row,omitempty"`
+	Undecoded string            `json:"undecoded,omitempty"`
+}
+
+type recordPlace struct {
+	Partition int32 `json:"partition"`
+	Offset    int64 `json:"offset"`
+}
+
+func viewOf(l dlq.Letter) view {
+	v := view{Topic: broker.DLQName(l.Topic), Partition: l.At.Partition, Offset: l.At.Offset, Record: recordPlace{l.Partition, l.Offset}, Group: l.Group,
+		Sink: l.Sink, Column: l.Column, Reason: l.Reason, Time: l.Time, Attempt: l.Attempt, Timestamp: l.Timestamp.UTC(), Headers: map[string]string{},
+		Key: string(l.Key), Value: l.Value}
+	if l.Schema != dlq.NoSchema {
+		v.Schema = &l.Schema
+	}
+	for _, h := range l.Headers {
+		v.Headers[h.Key] = string(h.Value)
+	}
+	return v
+}
+
+func (v view) print(out io.Writer, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(out).Encode(v)
+	}
+	tab := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(name string, value any) { fmt.Fprintf(tab, "%s\t%v\n", name, value) }
+	row("letter", fmt.Sprintf("%s[%d] offset %d", v.Topic, v.Partition, v.Offset))
+	row("record", fmt.Sprintf("partition %d offset %d, of %s", v.Record.Partition, v.Record.Offset, v.Timestamp.Format(time.RFC3339Nano)))
+	row("key", oneLine(v.Key, 200))
+	if v.Schema != nil {
+		row("schema id", *v.Schema)
+	}
+	for name, value := range v.Headers {
+		row("header "+oneLine(name, 80), oneLine(value, 200))
+	}
+	row("set aside", fmt.Sprintf("%s, by group %s, attempt %d", v.Time.Format(time.RFC3339), v.Group, v.Attempt))
+	row("sink", v.Sink)
+	if v.Column != "" {
+		row("column", v.Column)
+	}
+	row("reason", oneLine(v.Reason, 4000))
+	if v.Undecoded != "" {
+		row("not decoded", oneLine(v.Undecoded, 400))
+	}
+	if err := tab.Flush(); err != nil {
+		return err
+	}
+	switch {
+	case v.Row != nil:
+		_, err := fmt.Fprintf(out, "\n%s\n", v.Row)
+		return err
+	case utf8.Valid(v.Value):
+		_, err := fmt.Fprintf(out, "\n%q\n", v.Value)
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\n% x\n", v.Value)
+	return err
+}
+
+// oneLine makes text from outside safe for a terminal, and no longer than n characters.
+func oneLine(s string, n int) string {
+	r := []rune(strconv.Quote(s))
+	r = r[1 : len(r)-1]
+	if len(r) > n {
+		r = append(r[:n-1:n-1], '…')
+	}
+	return strings.ReplaceAll(string(r), `\"`, `"`)
+}
