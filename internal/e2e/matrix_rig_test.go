@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -38,17 +39,18 @@ func programs(t testing.TB) string {
 
 // rig is a world around children: a source whose clock the test moves, Kafka, a registry, and proxies before all of them.
 type rig struct {
-	bin    string // directory of the programs
-	gate   *gate
-	source source // past the proxy
-	desk   *tiledesktest.Server
-	clock  *atomic.Int64
-	broker string // past the proxy
-	kafka  *tcpProxy
-	prefix string
-	env    map[string]string // of children: everything through the proxies
-	direct *pipeline         // in this process, past the proxies
-	topics *topics
+	bin      string // directory of the programs
+	gate     *gate
+	source   source // past the proxy
+	desk     *tiledesktest.Server
+	clock    *atomic.Int64
+	broker   string // past the proxy
+	registry string // past the proxy
+	kafka    *tcpProxy
+	prefix   string
+	env      map[string]string // of children: everything through the proxies
+	direct   *pipeline         // in this process, past the proxies
+	topics   *topics
 }
 
 // embedded starts the Kafka and the registry that go run . brings along.
@@ -66,25 +68,56 @@ func embedded(t testing.TB) (broker, registry string) {
 	return k.Brokers[0], k.RegistryURL
 }
 
+// brokerAndRegistry returns the addresses of embedded ones, or of real ones.
+func brokerAndRegistry(t testing.TB, kafka string) (broker, registry string) {
+	t.Helper()
+	if kafka == "real" {
+		return Service(t, "TEST_KAFKA_BROKERS"), Service(t, "TEST_SCHEMA_REGISTRY_URL")
+	}
+	return embedded(t)
+}
+
 func newRig(t testing.TB, bin, broker, registry string) *rig {
 	t.Helper()
-	g := &gate{}
 	s, clock, desk := sample(t, time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC))
-	r := &rig{bin: bin, gate: g, source: s, desk: desk, clock: clock, broker: broker, prefix: unique("matrix")}
-	r.kafka = kafkaWire(t, g, broker)
+	r := &rig{bin: bin, source: s, registry: registry, desk: desk, clock: clock, broker: broker, prefix: unique("matrix")}
 	common := map[string]string{
 		"TILEDESK_PROJECT_ID": s.project, "TILEDESK_TOKEN": s.token, "TILEDESK_REQUESTS_PER_MINUTE": "1000000",
 		"KAFKA_TOPIC_PREFIX": r.prefix, "KAFKA_TOPIC_PARTITIONS": "2",
 		"BATCH_ROWS": "200", "BATCH_AGE": "50ms", "HTTP_ADDR": "off", "LOG_FORMAT": "text",
 	}
-	r.env = maps.Clone(common)
-	maps.Copy(r.env, map[string]string{
-		"TILEDESK_URL": tiledeskWire(t, g, desk), "KAFKA_BROKERS": r.kafka.addr, "SCHEMA_REGISTRY_URL": registryWire(t, g, registry),
-	})
+	r.env = common
+	r.fence(t)
+	common = maps.Clone(common)
 	maps.Copy(common, map[string]string{"TILEDESK_URL": s.url, "KAFKA_BROKERS": broker, "SCHEMA_REGISTRY_URL": registry})
 	r.direct = newPipeline(t, common)
 	r.topics = readTopics(t, broker, r.prefix)
 	return r
+}
+
+// fence puts a new gate and new proxies before the children that are started from now on.
+func (r *rig) fence(t testing.TB) {
+	t.Helper()
+	r.gate = &gate{}
+	r.kafka = kafkaWire(t, r.gate, r.broker)
+	r.env = maps.Clone(r.env)
+	maps.Copy(r.env, map[string]string{
+		"TILEDESK_URL": tiledeskWire(t, r.gate, r.desk), "KAFKA_BROKERS": r.kafka.addr, "SCHEMA_REGISTRY_URL": registryWire(t, r.gate, r.registry),
+	})
+}
+
+// sibling is the same world for another child, with a gate and proxies of its own.
+func (r *rig) sibling(t testing.TB) *rig {
+	t.Helper()
+	other := *r
+	other.fence(t)
+	return &other
+}
+
+// only has the children poll a few resources: a small world, for tests that wait for all of it.
+func (r *rig) only(names ...string) {
+	r.env["TILEDESK_RESOURCES"] = strings.Join(names, ",")
+	maps.DeleteFunc(r.topics.of, func(_ string, p *topic) bool { return !slices.Contains(names, p.resource.Name) })
 }
 
 // publish brings the topics up to date, in this process and past the proxies.

@@ -95,6 +95,14 @@ func kills(t testing.TB) int {
 	return n
 }
 
+// slow leaves a test out of -short.
+func slow(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes minutes; -short leaves it out")
+	}
+}
+
 // columns are what the matrix kills, each against its own topics and warehouse.
 var columns = []struct{ program, kafka, warehouse string }{
 	{"producer", "embedded", ""},
@@ -111,9 +119,8 @@ var columns = []struct{ program, kafka, warehouse string }{
 // them again, and counts: what is in the topics or the warehouse is each version of each document of the source, once.
 // TEST_KILLS=500 runs all of it.
 func TestCrashMatrix(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes minutes")
-	}
+	slow(t)
+	t.Parallel()
 	m := &matrix{cells: map[[2]string]*tally{}}
 	bin := programs(t)
 	quota := (kills(t) + len(columns) - 1) / len(columns)
@@ -125,12 +132,7 @@ func TestCrashMatrix(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				broker, registry := "", ""
-				if c.kafka == "real" {
-					broker, registry = Service(t, "TEST_KAFKA_BROKERS"), Service(t, "TEST_SCHEMA_REGISTRY_URL")
-				} else {
-					broker, registry = embedded(t)
-				}
+				broker, registry := brokerAndRegistry(t, c.kafka)
 				r := newRig(t, bin, broker, registry)
 				if c.program == "producer" {
 					r.killProducers(t, m, name, quota)
@@ -262,7 +264,9 @@ func (r *rig) killProducers(t *testing.T, m *matrix, under string, quota int) {
 		return r.round(t, m, under, "producer", c, func() (int, int) {
 			before := r.topics.twice()
 			r.topics.read(t)
-			return r.topics.lost(t, r.source), r.topics.twice() - before
+			missing := r.topics.missing(t, r.source)
+			report(t, "topics", "lost", missing)
+			return len(missing), r.topics.twice() - before
 		})
 	})
 	k := r.stock(t, "duckdb")

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -107,26 +108,24 @@ func (ts *topics) twice() (n int) {
 	return n
 }
 
-// lost counts the documents of the source whose newest version is in no topic.
-func (ts *topics) lost(t testing.TB, s source) (n int) {
+// missing lists the documents of the source whose newest version is in no topic.
+func (ts *topics) missing(t testing.TB, s source) (out []string) {
 	t.Helper()
 	for _, p := range ts.of {
 		for id, doc := range s.documents(t, p.resource) {
 			have, ok := p.newest[id]
 			if !ok {
-				t.Errorf("%s %s: never published", p.resource.Name, id)
-				n++
+				out = append(out, fmt.Sprintf("%s %s was never published", p.resource.Name, id))
 				continue
 			}
 			want, _ := doc["updatedAt"].(string)
 			at, ok := instant(want)
 			if got := p.updated(t, have.value); ok && !got.Equal(at) {
-				t.Errorf("%s %s: changed at %s in the source, at %s in the topic", p.resource.Name, id, want, got)
-				n++
+				out = append(out, fmt.Sprintf("%s %s changed at %s in the source, at %s in the topic", p.resource.Name, id, want, got))
 			}
 		}
 	}
-	return n
+	return out
 }
 
 // updated is the time of the document's last change, read with goavro alone.

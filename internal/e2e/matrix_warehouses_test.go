@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -67,59 +69,89 @@ func postgresStock(t testing.TB, direct, proxied string) *stock {
 	}
 }
 
-// count holds the warehouse against the topics: every record was loaded exactly once, and what shows of each key is its
-// newest record.
-func (k *stock) count(t testing.TB, ts *topics) (lost, twice int) {
-	t.Helper()
+// check holds the warehouse against the topics: every record was loaded exactly once, and what shows of each key is its
+// newest record. It lists what is not so.
+func (k *stock) check(ctx context.Context, t testing.TB, ts *topics) (lost, twice []string, err error) {
 	db := k.open(t)
 	defer db.Close()
 	for _, p := range ts.of {
 		if p.records == 0 {
 			continue
 		}
-		type place struct {
-			partition int32
-			offset    int64
-		}
-		shown := map[string]place{}
-		seen := map[place]bool{}
-		rows, err := db.QueryContext(t.Context(), fmt.Sprintf(k.rows, p.resource.Name))
+		shown, again, err := k.read(ctx, db, p.resource.Name)
 		if err != nil {
-			t.Fatal(err)
+			return nil, nil, err
 		}
-		for rows.Next() {
-			var id string
-			var at place
-			if err := rows.Scan(&id, &at.partition, &at.offset); err != nil {
-				t.Fatal(err)
-			}
-			if _, known := shown[id]; seen[at] || known && k.name != "file" {
-				twice++
-				t.Errorf("%s: %s %s is there twice, from %d/%d", k.name, p.resource.Name, id, at.partition, at.offset)
-			}
-			seen[at] = true
-			if at.offset >= shown[id].offset {
-				shown[id] = at
-			}
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
+		twice = append(twice, again...)
 		for id, want := range p.newest {
 			if got, ok := shown[id]; !ok || got != (place{want.partition, want.offset}) {
-				lost++
-				t.Errorf("%s: %s %s is %v (there: %v), in the topic at %d/%d", k.name, p.resource.Name, id, got, ok, want.partition, want.offset)
+				lost = append(lost, fmt.Sprintf("%s %s is %v (there: %v), in the topic at %d/%d", p.resource.Name, id, got, ok, want.partition, want.offset))
 			}
 		}
 		var loaded int
-		if err := db.QueryRowContext(t.Context(), fmt.Sprintf(k.loads, p.resource.Name)).Scan(&loaded); err != nil {
-			t.Fatal(err)
+		if err := db.QueryRowContext(ctx, fmt.Sprintf(k.loads, p.resource.Name)).Scan(&loaded); err != nil {
+			return nil, nil, err
 		}
-		if loaded != p.records {
-			t.Errorf("%s: %s: %d records were loaded, %d are in the topic", k.name, p.resource.Name, loaded, p.records)
-			lost += max(0, p.records-loaded)
-			twice += max(0, loaded-p.records)
+		what := fmt.Sprintf("%s: %d records were loaded, %d are in the topic", p.resource.Name, loaded, p.records)
+		if loaded < p.records {
+			lost = append(lost, what)
+		}
+		if loaded > p.records {
+			twice = append(twice, what)
 		}
 	}
-	return lost, twice
+	return lost, twice, nil
+}
+
+// place is where a record lies in its topic.
+type place struct {
+	partition int32
+	offset    int64
+}
+
+// read returns where the newest row of each key came from, and what is there twice.
+func (k *stock) read(ctx context.Context, db *sql.DB, table string) (shown map[string]place, twice []string, err error) {
+	rows, err := db.QueryContext(ctx, fmt.Sprintf(k.rows, table))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	shown = map[string]place{}
+	seen := map[place]bool{}
+	for rows.Next() {
+		var id string
+		var at place
+		if err := rows.Scan(&id, &at.partition, &at.offset); err != nil {
+			return nil, nil, err
+		}
+		before, known := shown[id]
+		if seen[at] || known && k.name != "file" {
+			twice = append(twice, fmt.Sprintf("%s %s is there twice, from %d/%d", table, id, at.partition, at.offset))
+		}
+		seen[at] = true
+		if !known || at.offset > before.offset {
+			shown[id] = at
+		}
+	}
+	return shown, twice, rows.Err()
+}
+
+// count is check, with what it finds as failures of the test.
+func (k *stock) count(t testing.TB, ts *topics) (lost, twice int) {
+	t.Helper()
+	l, w, err := k.check(t.Context(), t, ts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, k.name, "lost", l)
+	report(t, k.name, "twice", w)
+	return len(l), len(w)
+}
+
+// report fails the test where there is something to report, in a few lines.
+func report(t testing.TB, where, what string, found []string) {
+	t.Helper()
+	if len(found) > 0 {
+		t.Errorf("%s: %d %s, such as\n%s", where, len(found), what, strings.Join(found[:min(5, len(found))], "\n"))
+	}
 }
