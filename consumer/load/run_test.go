@@ -42,7 +42,7 @@ func TestRow(t *testing.T) {
 	w.mustOnce(w.config())
 	defer got.Rows.Release()
 
-	if got.Table.Key != "_id" || got.Table.Version != "updated_at" || got.Table.Offset != "_kafka_offset" {
+	if got.Table.Key != "_id" || got.Table.Version != "_extracted_at" || got.Table.Offset != "_kafka_offset" {
 		t.Errorf("table is %+v", got.Table)
 	}
 	id := int32(binary.BigEndian.Uint32(w.record("tags", 0, "a", 3).Value[1:]))
