@@ -1,15 +1,12 @@
 package dlq
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"tilestream/internal/broker"
@@ -125,32 +122,7 @@ func (b *Box) commit(ctx context.Context, records []*kgo.Record) error {
 	// Not kgo.RecordDeliveryTimeout, which counts from the record's timestamp: a letter keeps that of its record.
 	ctx, cancel := context.WithTimeout(ctx, transactionTimeout)
 	defer cancel()
-	if err := b.client.BeginTransaction(); err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
-	}
-	answers := make(chan error, len(records))
-	for _, r := range records {
-		b.client.Produce(ctx, r, func(_ *kgo.Record, err error) { answers <- err })
-	}
-	var failed error
-	for range records {
-		select {
-		case err := <-answers:
-			failed = cmp.Or(failed, err)
-		case <-ctx.Done():
-			return ctx.Err() // the client would wait for brokers that are away; whoever opens the box next settles the transaction
-		}
-	}
-	if errors.Is(failed, kerr.MessageTooLarge) {
-		failed = fmt.Errorf("%w: raise max.message.bytes of %s above the size of the record", failed, b.topic)
-	}
-	if failed != nil {
-		return errors.Join(failed, b.client.EndTransaction(ctx, kgo.TryAbort))
-	}
-	if err := b.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
-		return fmt.Errorf("commit transaction: %w", err)
-	}
-	return nil
+	return broker.Transact(ctx, b.client, records)
 }
 
 // Close ends the box's client.

@@ -2,12 +2,8 @@ package poll
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"tilestream/internal/broker"
@@ -48,7 +44,7 @@ func (t *transactions) publish(ctx context.Context, records []*kgo.Record, key s
 			size += len(h.Key) + len(h.Value)
 		}
 		if size > broker.MaxMessageBytes {
-			return produceError(r, kerr.MessageTooLarge)
+			return broker.TooLarge(r)
 		}
 	}
 	p := &publication{records: records, done: make(chan error, 1)}
@@ -100,40 +96,8 @@ func (t *transactions) waiting(first *publication) []*publication {
 
 // commit writes the records in one transaction.
 func (t *transactions) commit(ctx context.Context, records []*kgo.Record) error {
-	if err := t.client.BeginTransaction(); err != nil {
-		return &transactionError{fmt.Errorf("begin transaction: %w", err)}
-	}
-	var mu sync.Mutex
-	var failed error
-	for _, r := range records {
-		t.client.Produce(ctx, r, func(r *kgo.Record, err error) {
-			if err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed = errors.Join(failed, produceError(r, err))
-			}
-		})
-	}
-	if err := t.client.Flush(ctx); err != nil {
-		failed = errors.Join(failed, err)
-	}
-	if failed != nil {
-		abort, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-		defer cancel()
-		if err := t.client.EndTransaction(abort, kgo.TryAbort); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("abort transaction: %w", err))
-		}
-		return &transactionError{failed}
-	}
-	if err := t.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
-		return &transactionError{fmt.Errorf("commit transaction: %w", err)}
+	if err := broker.Transact(ctx, t.client, records); err != nil {
+		return &transactionError{err}
 	}
 	return nil
-}
-
-func produceError(r *kgo.Record, err error) error {
-	if errors.Is(err, kerr.MessageTooLarge) {
-		return fmt.Errorf("publish %.100s to %s: %d bytes are more than one message may hold (%d): %w", r.Key, r.Topic, len(r.Key)+len(r.Value), broker.MaxMessageBytes, err)
-	}
-	return fmt.Errorf("publish %.100s to %s: %w", r.Key, r.Topic, err)
 }
