@@ -50,7 +50,13 @@ func (g *gate) trap(step string, nth int, do action) *trap {
 		t.after = func() bool { g.kill(); return false }
 	case killLater:
 		delay := time.Duration(rand.Int64N(int64(40 * time.Millisecond)))
-		t.after = func() bool { time.AfterFunc(delay, g.kill); return true }
+		t.after = func() bool {
+			g.mu.Lock()
+			victim := g.child // the next one must not die for it
+			g.mu.Unlock()
+			time.AfterFunc(delay, func() { _ = victim.Kill() })
+			return true
+		}
 	case dropReply:
 		t.after = func() bool { return false }
 	}
