@@ -74,7 +74,7 @@ func (l *lane) readCheckpoints(ctx context.Context, until int64) (map[string]til
 			return nil, &transactionError{fmt.Errorf("read checkpoints %s/%d: nothing came for %s at offset %d of %d: %s", topic, l.partition, stallTimeout, next, until, l.ends(ctx, cl))}
 		}
 		if err := fetches.Err(); err != nil {
-			return nil, fmt.Errorf("read checkpoints %s/%d: %w", topic, l.partition, err)
+			return nil, &transactionError{fmt.Errorf("read checkpoints %s/%d: %w", topic, l.partition, err)}
 		}
 		for r := range fetches.RecordsAll() {
 			next = r.Offset + 1

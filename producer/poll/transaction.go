@@ -27,7 +27,8 @@ type publication struct {
 	done    chan error // buffered; gets exactly one answer
 }
 
-// transactionError says that a transaction failed, or that its outcome is unknown: only the log tells what holds.
+// transactionError says that a transaction failed, that its outcome is unknown, or that the log could not be read: only the
+// log tells what holds, so the lane starts again from it.
 type transactionError struct{ err error }
 
 func (e *transactionError) Error() string { return e.err.Error() }
