@@ -95,11 +95,11 @@ func kills(t testing.TB) int {
 	return n
 }
 
-// slow leaves a test out of -short.
+// slow leaves out a test that takes minutes, unless it is asked for.
 func slow(t testing.TB) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("takes minutes; -short leaves it out")
+	if os.Getenv("TEST_KILLS") == "" && os.Getenv("TEST_REQUIRE") != "1" {
+		t.Skip("kills real processes for minutes: TEST_KILLS=64 runs it")
 	}
 }
 
