@@ -108,6 +108,6 @@ func refused(r *kgo.Record, err error) error {
 
 // TooLarge is the error of a record that is larger than a topic takes.
 func TooLarge(r *kgo.Record) error {
-	return fmt.Errorf("write %.100q to %s: %d bytes are more than a message may hold (max.message.bytes, %d as Tilestream creates topics): %w",
+	return fmt.Errorf("write %.100q to %s: %d bytes are more than one message may hold (max.message.bytes, %d as Tilestream creates topics): %w",
 		r.Key, r.Topic, len(r.Key)+len(r.Value), MaxMessageBytes, kerr.MessageTooLarge)
 }
