@@ -39,18 +39,6 @@ func partitionOf(project string, n int32) int32 {
 	return int32(h.Sum32() % uint32(n))
 }
 
-// partitions asks how many partitions a topic has.
-func partitions(ctx context.Context, cl *kgo.Client, topic string) (int32, error) {
-	topics, err := kadm.NewClient(cl).ListTopics(ctx, topic)
-	if err == nil {
-		err = topics.Error()
-	}
-	if err != nil {
-		return 0, fmt.Errorf("ask for the partitions of %s: %w", topic, err)
-	}
-	return int32(len(topics[topic].Partitions)), nil
-}
-
 // readCheckpoints reads the partition from its start up to the offset of a record known to be in it, and returns the
 // last committed cursor by key. Reading to a record, and not to an end offset, is what makes it end: behind the last
 // record there may be offsets that compaction has emptied.

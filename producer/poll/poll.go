@@ -140,7 +140,7 @@ func (p *producer) prepare(ctx context.Context) (int32, error) {
 	if err := broker.Ensure(ctx, cl, p.log, topics...); err != nil {
 		return 0, err
 	}
-	return partitions(ctx, cl, p.kafka.CheckpointTopic().Name)
+	return topics[0].Partitions, nil // Ensure refuses a checkpoint topic with another number
 }
 
 // lanes groups the streams by checkpoint partition: a project's streams share a lane.
