@@ -41,7 +41,19 @@ type Table struct {
 	// whose Version and Offset are null, so that a version older than it does not come back to life later.
 	Deleted, DeletedOffset string
 	HardDelete             bool // a tombstone removes the row, and is remembered elsewhere
+
+	Mode Mode // what the table keeps of a key's versions
 }
+
+// Mode says what a table keeps of the versions of a key.
+type Mode string
+
+// Write modes.
+const (
+	Upsert  Mode = ""        // the newest version: the current state
+	Append  Mode = "append"  // every version, each once
+	History Mode = "history" // every version, each once, with the time from which and to which it held
+)
 
 // Partition is a ledger key. Replay uses another Group, so that it has a ledger of its own.
 type Partition struct {
@@ -64,6 +76,10 @@ type Batch struct {
 	Ranges []Range
 	Rows   arrow.RecordBatch
 	Bytes  int64 // size of the records as Kafka held them
+
+	// Again marks a replay: a row whose version and offset are those of the row that is held replaces it where a value differs,
+	// as it does when a column has been added since. Else such a row changes nothing.
+	Again bool
 }
 
 // Stats says what a Write did to the table: rows that were new, rows that replaced an older version, and rows that
