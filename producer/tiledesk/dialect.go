@@ -68,7 +68,7 @@ func (c *Client) probe(ctx context.Context) (api API, why string, err error) {
 	if c.project.Credential.Token == "" {
 		return V3, "only it takes a sign-in or a subscription", nil
 	}
-	v3 := c.ask(ctx, V3, "/"+url.PathEscape(c.project.ID)+"/requests?limit=1&status=all&no_populate=true")
+	v3 := c.ask(ctx, V3)
 	switch {
 	case v3 == nil:
 		return V3, "it answers /PROJECT/requests", nil
@@ -77,7 +77,7 @@ func (c *Client) probe(ctx context.Context) (api API, why string, err error) {
 	case v3.Status == 0 || v3.again && v3.Status != http.StatusOK:
 		return "", "", v3 // an outage says nothing
 	}
-	doc := c.ask(ctx, Documented, "/projects/"+url.PathEscape(c.project.ID)+"/requests?page=1&perPage=1")
+	doc := c.ask(ctx, Documented)
 	switch {
 	case doc == nil:
 		return Documented, "it answers /projects/PROJECT/requests", nil
@@ -96,11 +96,8 @@ func (c *Client) probe(ctx context.Context) (api API, why string, err error) {
 	return "", "", v3
 }
 
-func (c *Client) ask(ctx context.Context, api API, path string) *Error {
-	_, err := c.get(ctx, "probe of the API", api, c.base(api)+path, func(body []byte) error {
-		_, err := parseList(body, "requests")
-		return err
-	})
+func (c *Client) ask(ctx context.Context, api API) *Error {
+	_, err := c.get(ctx, "probe of the API", api, c.oneRequest(api), isListOfRequests)
 	var e *Error
 	if err != nil && !errors.As(err, &e) {
 		e = &Error{Resource: "probe of the API", Err: err}
@@ -109,4 +106,18 @@ func (c *Client) ask(ctx context.Context, api API, path string) *Error {
 		e.whole = true
 	}
 	return e
+}
+
+// oneRequest is the shortest question that only a member of the project gets an answer to.
+func (c *Client) oneRequest(api API) string {
+	id := url.PathEscape(c.project.ID)
+	if api == Documented {
+		return c.base(api) + "/projects/" + id + "/requests?page=1&perPage=1"
+	}
+	return c.base(api) + "/" + id + "/requests?limit=1&status=all&no_populate=true"
+}
+
+func isListOfRequests(body []byte) error {
+	_, err := parseList(body, "requests")
+	return err
 }
