@@ -90,7 +90,7 @@ func (f *duckFile) handle() (*sql.DB, error) {
 	connector, err := duckdb.NewConnector(dsn, nil)
 	if err != nil {
 		if strings.Contains(err.Error(), "Conflicting lock") {
-			err = fmt.Errorf("another program has %s open, and DuckDB lets only one in: close it (a shell, a notebook, a second consumer), or query a copy of the file: %w", f.path, err)
+			err = fmt.Errorf("another program has %s open, and DuckDB lets only one in: stop it first (the consumer while it runs, a shell, a notebook) or query a copy of the file; where several are to work at once, load into PostgreSQL: %w", f.path, err)
 		}
 		return nil, err
 	}

@@ -128,8 +128,8 @@ func (f *files) begin(b Batch) (*write, error) {
 		if r.log() != k {
 			return nil, fmt.Errorf("the batch has ranges of %s and %s: files commit one topic and group at a time", k.topic, r.Topic)
 		}
-		if r.From < 0 || r.To < r.From || seen[r.ID] {
-			return nil, fmt.Errorf("the batch's range of partition %d, %d to %d, goes back or is not the only one", r.ID, r.From, r.To)
+		if r.From < 0 || r.To < 0 || r.To < r.From && b.Rows != nil || seen[r.ID] {
+			return nil, fmt.Errorf("the batch's range of partition %d, %d to %d, goes back with rows or is not the only one", r.ID, r.From, r.To)
 		}
 		seen[r.ID] = true
 		c.Ranges = append(c.Ranges, commitRange{r.ID, r.From, r.To})

@@ -243,8 +243,8 @@ func (l *txlog) sweep(ctx context.Context) error {
 }
 
 // settle publishes each leftover whose write has been committed and removes each that never will be. A write commits
-// only while the ledger stands at its From, and the ledger never goes back: once it has passed, a write that is not in
-// the log is dead, even if its process still runs. Others stay: they may be a live writer's. The caller holds mu.
+// only while the ledger stands at its From, and the ledger goes back only where nobody loads: once it has passed, a write that is
+// not in the log is dead, even if its process still runs. Others stay: they may be a live writer's. The caller holds mu.
 func (l *txlog) settle(ctx context.Context) error {
 	var stay []leftover
 	var errs []error

@@ -97,7 +97,7 @@ func (p pending) of(part int) pending {
 	return p
 }
 
-var pendingName = regexp.MustCompile(`^([0-9]{12})-([0-9a-f]{16})-([0-9]{1,10})-([0-9]{1,19})\.([0-9]{1,9}|commit)$`)
+var pendingName = regexp.MustCompile(`^([0-9]{12})-([0-9a-f]{16})-(-?[0-9]{1,10})-([0-9]{1,19})\.([0-9]{1,9}|commit)$`)
 
 func parsePending(name string) (pending, bool) {
 	m := pendingName.FindStringSubmatch(name)

@@ -55,14 +55,16 @@ const (
 	History Mode = "history" // every version, each once, with the time from which and to which it held
 )
 
-// Partition is a ledger key. Replay uses another Group, so that it has a ledger of its own.
+// Partition is a ledger key. Replay uses another Group, so that it has a ledger of its own. IDs below 0 are no partitions of
+// Kafka: what else has to be known of a topic is kept there, and moves by the same rules (see load).
 type Partition struct {
 	Cluster, Group, Topic string
 	ID                    int32
 }
 
 // Range is the part of a partition that a batch holds: offsets From (what the ledger says) up to, not including, To.
-// Offsets have holes (transaction markers, compaction), so To-From is not a count of rows.
+// Offsets have holes (transaction markers, compaction), so To-From is not a count of rows. In a batch without rows To may be
+// less than From: so the ledger is set back.
 type Range struct {
 	Partition
 	From, To int64

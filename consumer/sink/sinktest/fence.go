@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"tilestream/consumer/sink"
@@ -41,6 +42,18 @@ var fences = []testCase{
 		s.wantFenced(to, sink.Batch{ID: "empty", Table: t, Ranges: []sink.Range{Span(0, 4, 10)}})
 		s.wantRows(t, a)
 		s.wantNext(to, map[sink.Partition]int64{Part(0): 5})
+	}},
+	{"a batch without rows sets the ledger to any value, and partitions below 0 have one too", func(s *suite) {
+		to, t := s.things()
+		moved := func(ranges ...sink.Range) sink.Batch { return sink.Batch{ID: "moved", Table: t, Ranges: ranges} }
+		s.write(to, s.batch(t, []Row{thing("a", "one", 1, 0)}, Span(0, 0, 9)), sink.Stats{Inserted: 1})
+		s.write(to, moved(Span(0, 9, 2), Span(-1, 0, math.MaxInt64), Span(-7, 0, 5)), sink.Stats{})
+		s.wantNext(to, map[sink.Partition]int64{Part(0): 2, Part(-1): math.MaxInt64, Part(-7): 5, Part(-2): 0})
+		s.wantFenced(to, moved(Span(-1, 0, 3)))
+		s.wantFenced(to, moved(Span(0, 9, 10)))
+		s.write(to, moved(Span(-1, math.MaxInt64, 3), Span(0, 2, 0)), sink.Stats{})
+		s.wantNext(to, map[sink.Partition]int64{Part(0): 0, Part(-1): 3})
+		s.wantRows(t, thing("a", "one", 1, 0))
 	}},
 	{"one range of several that is off fences all", func(s *suite) {
 		to, t := s.things()
