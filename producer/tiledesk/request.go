@@ -47,7 +47,7 @@ type request struct {
 }
 
 // get asks for url with the credential, signing in again once where the server does not know the token any more. It returns
-// the server's clock. The error is ctx's own, or a final *Error.
+// the time by the server's clock, or by ours where that is behind it. The error is ctx's own, or a final *Error.
 func (c *Client) get(ctx context.Context, resource string, api API, url string, read func([]byte) error) (time.Time, error) {
 	token, err := c.token(ctx, "")
 	if err != nil {
@@ -62,7 +62,16 @@ func (c *Client) get(ctx context.Context, resource string, api API, url string, 
 		}
 		now, err = c.send(ctx, req)
 	}
-	return now, err
+	return earlier(now, second(time.Now())), err
+}
+
+// earlier returns the earlier of two times. Watermarks go by it: of the server's clock, or that of a proxy in front, and ours, one
+// that is ahead would put the watermark over changes that are still to come; one that is behind only has more read twice.
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // send tries a request until it is answered, or until it is clear that it will not be.

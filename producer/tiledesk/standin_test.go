@@ -15,7 +15,8 @@ import (
 	"tilestream/schemas"
 )
 
-var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+// noon is long past: the client takes the earlier of the server's clock and its own.
+var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
 // standIn serves the stand-in over HTTP, and returns a client of its first project.
 func standIn(t *testing.T, s *tiledesktest.Server, token string) *Client {
@@ -270,5 +271,48 @@ func TestQueries(t *testing.T) {
 		if q := query(r, "a", "b"); q.Get("a") != "b" {
 			t.Errorf("%s: %v", r.Name, q)
 		}
+	}
+}
+
+// TestClockAhead has a server, or a proxy in front of it, whose clock is an hour ahead. What changes within that hour is not behind
+// the watermark.
+func TestClockAhead(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		through bool // messages request by request
+		options tiledesktest.Options
+	}{
+		{"list of messages", false, tiledesktest.Options{}},
+		{"through requests", true, tiledesktest.Options{}},
+		{"documented", false, tiledesktest.Options{Documented: true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.options.Clock = func() time.Time { return time.Now().Add(time.Hour) }
+			s := tiledesktest.NewSample(1, time.Now().Add(-time.Hour), tt.options)
+			c := standIn(t, s, s.Owner.Token)
+			c.noMessages.Store(tt.through)
+			_, cur := pull(t, c, row("messages", 0), Cursor{})
+
+			request := s.Docs("requests")[0]
+			rec, err := parseRecord(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			now := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
+			old := fmt.Sprintf(`"updatedAt":%q`, rec.updated.Format("2006-01-02T15:04:05.000Z"))
+			changed := strings.Replace(string(request), old, fmt.Sprintf(`"updatedAt":%q`, now), 1)
+			message := fmt.Sprintf(`{"_id":"6b03ffffffffffffffffffff","recipient":%q,"text":"late","id_project":%q,"createdAt":%q,"updatedAt":%[3]q}`, rec.requestID, s.ID, now)
+			if changed == string(request) {
+				t.Fatalf("no %s in %s", old, request)
+			}
+			for collection, doc := range map[string]string{"requests": changed, "messages": message} {
+				if err := s.Put(collection, []byte(doc)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, _ := pull(t, c, row("messages", 0), cur); len(got["6b03ffffffffffffffffffff"].JSON) == 0 {
+				t.Errorf("a message of %s is lost: the watermark stands at %v", now, cur.Since)
+			}
+		})
 	}
 }
