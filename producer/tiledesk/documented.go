@@ -31,13 +31,17 @@ func (c *Client) documented(ctx context.Context, r schemas.Resource, from Cursor
 		maps.Copy(w.keep, from.Seen)
 	}
 	yielded := w.resumed
+	shrinks := 0
 	for total := -1; ; {
 		l, end, err := c.page(ctx, r, &w.at.Skip, w.last == nil)
 		if err != nil {
 			return err
 		}
 		if lost := total - l.count; l.count >= 0 && lost > 0 && w.at.Skip > 0 {
-			total, w.resumed = l.count, true
+			if shrinks++; shrinks > maxShrinks {
+				return &Error{Resource: r.Name, URL: c.base(Documented), Err: errShrinks}
+			}
+			total, w.resumed, w.same = l.count, true, 0
 			w.at.Skip = max(0, w.at.Skip-1-lost/perPage)
 			continue
 		}
@@ -53,6 +57,7 @@ func (c *Client) documented(ctx context.Context, r schemas.Resource, from Cursor
 			return nil
 		}
 		if len(docs) > 0 {
+			shrinks = 0
 			p.Next = w.cursor()
 			if yielded = true; !yield(p) {
 				return nil

@@ -58,7 +58,11 @@ func (c *Client) newestFirst(ctx context.Context, r schemas.Resource, by order, 
 			if len(l.records) == 0 {
 				return nil
 			}
-			w.Top = later(from.Since, watermark(nextSecond(newest(l, by.key)), l.now))
+			top := l.now // for a page that lies in the future as a whole: what is older is still to come
+			if t := newest(l, by.key); !t.IsZero() {
+				top = nextSecond(t)
+			}
+			w.Top = later(from.Since, watermark(top, l.now))
 		}
 		var docs []Doc
 		done, floor := len(l.records) < size, w.Floor

@@ -1,6 +1,8 @@
 package tiledesk
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -69,5 +71,23 @@ func TestLastWord(t *testing.T) {
 	asked := w.requests
 	if got, next := pull(t, c, row("messages", 0), cur); len(got) > 0 || !next.equal(cur) || w.requests-asked != 1 {
 		t.Errorf("at rest: %d documents, %d requests, cursor %+v after %+v", len(got), w.requests-asked, next, cur)
+	}
+}
+
+// TestTotalThatSwings has a server that says another total each time, as one that estimates does. The walk ends all the same.
+func TestTotalThatSwings(t *testing.T) {
+	asked := 0
+	c := with(server(func(req *http.Request) (*http.Response, error) {
+		asked++
+		return reply(200, fmt.Sprintf(`{"bots":[{"_id":"%s"}],"total":%d}`, req.URL.Query().Get("page"), 1000+asked%2)), nil
+	}))
+	api := Documented
+	c.found.api.Store(&api)
+	var last error
+	for _, err := range c.Pages(t.Context(), row("bots", 0), Cursor{}) {
+		last = err
+	}
+	if !errors.Is(last, errShrinks) {
+		t.Errorf("after %d requests: %v, want %v", asked, last, errShrinks)
 	}
 }

@@ -316,3 +316,28 @@ func TestClockAhead(t *testing.T) {
 		})
 	}
 }
+
+// TestFirstPageInTheFuture has more messages dated ahead of the clock than fit a page. They come once, and all the others do not
+// end up in the checkpoint because of them.
+func TestFirstPageInTheFuture(t *testing.T) {
+	s := desk(tiledesktest.Options{})
+	const ahead = 120
+	for i := range ahead {
+		at := noon.Add(time.Hour + time.Duration(i)*time.Second).Format("2006-01-02T15:04:05.000Z")
+		doc := fmt.Sprintf(`{"_id":"6b03ffffffffffffffff%04d","text":"ahead","id_project":%q,"createdAt":%q,"updatedAt":%[3]q}`, i, s.ID, at)
+		if err := s.Put("messages", []byte(doc)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := standIn(t, s, s.Owner.Token)
+	got, cur := pull(t, c, row("messages", 0), Cursor{})
+	if want := len(s.Docs("messages")); len(got) != want {
+		t.Errorf("%d messages, want %d", len(got), want)
+	}
+	if near := len(cur.Seen) - ahead; near > 50 {
+		t.Errorf("Seen holds %d messages beside those that lie ahead", near)
+	}
+	if again, _ := pull(t, c, row("messages", 0), cur); len(again) > 0 {
+		t.Errorf("%d messages again", len(again))
+	}
+}
