@@ -19,7 +19,8 @@ var rooms = map[string][]string{
 	"tilestream/consumer/sink":                  {"tilestream/schemas", "tilestream/internal/ops"},
 	"tilestream/consumer/dlq":                   {"tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
 	"tilestream/consumer/load":                  {"tilestream/consumer/dlq", "tilestream/consumer/sink", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
-	"tilestream/consumer":                       {"tilestream/consumer/dlq", "tilestream/consumer/load", "tilestream/consumer/sink", "tilestream/internal/broker", "tilestream/internal/ops"},
+	"tilestream/consumer/inspect":               {"tilestream/consumer/dlq", "tilestream/consumer/sink", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
+	"tilestream/consumer":                       {"tilestream/consumer/dlq", "tilestream/consumer/inspect", "tilestream/consumer/load", "tilestream/consumer/sink", "tilestream/internal/broker", "tilestream/internal/ops"},
 }
 
 // TestRooms holds every package's imports against rooms.

@@ -1,0 +1,74 @@
+package inspect
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"strings"
+
+	"tilestream/consumer/sink"
+	"tilestream/internal/broker"
+	"tilestream/internal/ops"
+	"tilestream/schemas"
+)
+
+// Commands are verify and status. They change nothing.
+func Commands() []ops.Command { return []ops.Command{verifyCommand()} }
+
+// errDamaged ends verify with exit code 1.
+var errDamaged = errors.New("the warehouse is not what the topics say: see what is wrong above")
+
+func verifyCommand() ops.Command {
+	var cfg struct {
+		Group       string    `env:"KAFKA_GROUP" help:"consumer group whose ledger is proven; unset: PREFIX-consumer"`
+		MemoryLimit ops.Bytes `env:"MEMORY_LIMIT, default=256MiB" help:"what keys may take; past it a topic is read several times"`
+		Kafka       broker.Config
+		Warehouse   sink.Config
+		DataDir     string `env:"DATA_DIR, default=tilestream-data" help:"where the embedded warehouse is kept"`
+	}
+	var topic string
+	var asJSON bool
+	return ops.Command{
+		Name: "verify", Summary: "proves that what was committed is in the warehouse once, or says where it is not; changes nothing", Config: &cfg,
+		Flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&topic, "topic", "", "this `TOPIC` or resource only")
+			fs.BoolVar(&asJSON, "json", false, "the report as one JSON object")
+		},
+		Run: func(ctx context.Context, o ops.Options) error {
+			resources, err := resourcesOf(cfg.Kafka, topic)
+			if err != nil {
+				return err
+			}
+			address, _ := cfg.Warehouse.Address(cfg.DataDir)
+			report, err := Verify(ctx, Config{Group: cfg.Group, Kafka: cfg.Kafka, Warehouse: address, Dataset: cfg.Warehouse.Dataset,
+				Hard: cfg.Warehouse.Deletes == sink.Hard, Memory: int64(cfg.MemoryLimit), Resources: resources})
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				e := json.NewEncoder(o.Stdout)
+				e.SetIndent("", "  ")
+				err = e.Encode(report)
+			} else {
+				err = report.print(o.Stdout)
+			}
+			if err == nil && !report.OK {
+				err = errDamaged
+			}
+			return err
+		},
+	}
+}
+
+// resourcesOf is the resource that is named, by itself or by its topic; without a name, every one.
+func resourcesOf(kafka broker.Config, name string) ([]schemas.Resource, error) {
+	if name == "" {
+		return schemas.Resources, nil
+	}
+	rs, err := schemas.ByName(strings.TrimPrefix(name, kafka.Prefix+"."))
+	if err != nil {
+		return nil, ops.Usagef("-topic %s: %w", name, err)
+	}
+	return rs, nil
+}

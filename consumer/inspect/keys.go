@@ -1,0 +1,73 @@
+package inspect
+
+import "math"
+
+// entry is what a table must hold of a key: its newest document and its newest tombstone, by their ranks.
+type entry struct {
+	doc, gone         rank
+	sum               uint64 // of the document
+	partition, goneIn int32
+	seen              bool
+}
+
+func (e entry) hasDoc() bool  { return e.doc.offset >= 0 }
+func (e entry) deleted() bool { return e.gone.after(e.doc) }
+
+// at is where the record stands that makes the row what it is.
+func (e entry) at() place {
+	if e.hasDoc() {
+		return place{e.partition, e.doc.offset}
+	}
+	return place{e.goneIn, e.gone.offset}
+}
+
+// keyBytes is what a key costs in memory: an entry, its hash, and the room that a map keeps free.
+const keyBytes = 192
+
+// keys holds entries of the keys whose hashes are in a range of slots. When it is full it gives up the upper half of the range.
+type keys struct {
+	entries map[hash]entry
+	lo, hi  uint64 // hi is in the range
+	room    int
+}
+
+func newKeys(lo, hi uint64, memory int64) *keys {
+	return &keys{entries: map[hash]entry{}, lo: lo, hi: hi, room: max(int(memory/keyBytes), 1000)}
+}
+
+func (k *keys) holds(h hash) bool { return h.slot() >= k.lo && h.slot() <= k.hi }
+
+// add takes a record of the topic, in any order.
+func (k *keys) add(h hash, r record, sum uint64) {
+	if !k.holds(h) {
+		return
+	}
+	e, known := k.entries[h]
+	if !known {
+		e = entry{doc: nothing, gone: nothing}
+	}
+	switch {
+	case r.tombstone && r.rank.after(e.gone):
+		e.gone, e.goneIn = r.rank, r.partition
+	case !r.tombstone && r.rank.after(e.doc):
+		e.doc, e.partition, e.sum = r.rank, r.partition, sum
+	}
+	k.entries[h] = e
+	for len(k.entries) > k.room && k.lo < k.hi {
+		k.halve()
+	}
+}
+
+func (k *keys) halve() {
+	k.hi = k.lo + (k.hi-k.lo)/2
+	kept := make(map[hash]entry, k.room)
+	for h, e := range k.entries {
+		if k.holds(h) {
+			kept[h] = e
+		}
+	}
+	k.entries = kept
+}
+
+// rest is the range that a further pass has to take; ok tells whether there is one.
+func (k *keys) rest() (lo uint64, ok bool) { return k.hi + 1, k.hi < math.MaxUint64 }

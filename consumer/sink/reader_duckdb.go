@@ -1,0 +1,168 @@
+//go:build cgo
+
+package sink
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/duckdb/duckdb-go/v2"
+)
+
+// duckKinds are the kinds by the driver's names of types.
+var duckKinds = map[string]kind{"BOOLEAN": kindBool, "INTEGER": kindInt32, "BIGINT": kindInt64, "DOUBLE": kindFloat64,
+	"TIMESTAMPTZ": kindTimestamp, "TIMESTAMP WITH TIME ZONE": kindTimestamp, "VARCHAR": kindText, "JSON": kindJSON}
+
+const duckReadOnly = `BEGIN TRANSACTION READ ONLY`
+
+// readDuckDB shares the file where this process has it open, since DuckDB refuses a second opener with other settings; else
+// it opens it read-only. In both cases transactions are read-only too.
+func readDuckDB(ctx context.Context, u *url.URL, dataset string) (*Reader, error) {
+	path, err := localPath(u)
+	if err != nil {
+		return nil, err
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	if strings.ContainsAny(path, "?%") { // the driver takes the path as a URL
+		return nil, fmt.Errorf("%s: a path of DuckDB cannot have ? or %% in it", path)
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no file %s: nothing has been loaded yet, or WAREHOUSE_URL (DATA_DIR) names another place", path)
+	}
+	r := &Reader{dataset: dataset, dialect: dialect{begin: duckReadOnly, name: strings.Clone, kinds: duckKinds, pages: duckPages}}
+	duckFiles.Lock()
+	shared := duckFiles.byPath[path] != nil
+	duckFiles.Unlock()
+	if shared {
+		f, release, err := openDuckFile(path, u.RawQuery)
+		if err != nil {
+			return nil, err
+		}
+		r.close = release
+		if r.db, err = f.handle(); err != nil {
+			return nil, errors.Join(err, release())
+		}
+		return r, nil
+	}
+	dsn := path + "?access_mode=READ_ONLY"
+	if u.RawQuery != "" {
+		dsn += "&" + u.RawQuery
+	}
+	connector, err := duckdb.NewConnector(dsn, nil)
+	if err != nil {
+		return nil, heldBy(path, err)
+	}
+	r.db = sql.OpenDB(connector)
+	r.close = r.db.Close
+	if err := r.db.PingContext(ctx); err != nil {
+		return nil, errors.Join(heldBy(path, err), r.db.Close())
+	}
+	return r, nil
+}
+
+// lockHolder finds the process in DuckDB's words about a file that another one has open.
+var lockHolder = regexp.MustCompile(`lock is held in (.*?) \(PID (\d+)\)`)
+
+// heldBy says which process has the file open, and what to do.
+func heldBy(path string, err error) error {
+	if !strings.Contains(err.Error(), "Conflicting lock") {
+		return err
+	}
+	holder := "another process"
+	if m := lockHolder.FindStringSubmatch(err.Error()); m != nil {
+		holder = fmt.Sprintf("process %s (%s)", m[2], m[1])
+	}
+	return fmt.Errorf("%s has %s open, and DuckDB lets nobody in beside a writer: stop it and try again, or read a copy of the file", holder, path)
+}
+
+// duckPage is how many rows of a table are in memory at a time: the driver takes a result as a whole.
+const duckPage = 20_000
+
+// duckPages cuts a table by the numbers that DuckDB gives its rows.
+func duckPages(ctx context.Context, v *View, _ Table, from string) ([]string, error) {
+	var last sql.NullInt64
+	if err := v.conn.QueryRowContext(ctx, `SELECT max(rowid) FROM `+from).Scan(&last); err != nil || !last.Valid {
+		return nil, err
+	}
+	var pages []string
+	for at := int64(0); at <= last.Int64; at += duckPage {
+		pages = append(pages, fmt.Sprintf("rowid >= %d AND rowid < %d", at, at+duckPage))
+	}
+	return pages, nil
+}
+
+// filesMemory is what DuckDB may take to find the newest versions in files; past it, it spills to the system's directory for
+// temporary files.
+const filesMemory = "1GB"
+
+// readFiles shows files through a DuckDB in memory; ledger and loads are read from the log itself.
+func readFiles(ctx context.Context, u *url.URL, dataset string) (*Reader, error) {
+	dir, err := localPath(u)
+	if err != nil {
+		return nil, err
+	}
+	disk := disk{root: dir + "/" + element(dataset)}
+	if _, err := os.Stat(disk.root); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no directory %s: nothing has been loaded yet, or WAREHOUSE_URL, WAREHOUSE_DATASET (DATA_DIR) name another place", disk.root)
+	} else if err != nil {
+		return nil, err
+	}
+	spill := url.Values{"memory_limit": {filesMemory}, "temp_directory": {filepath.Join(os.TempDir(), "tilestream-reader")}}
+	connector, err := duckdb.NewConnector("?"+spill.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &Reader{db: db, dataset: dataset, close: db.Close, dialect: dialect{
+		begin: duckReadOnly, name: strings.Clone, kinds: duckKinds,
+		from: func(_ *View, t Table) (string, error) {
+			have, err := disk.glob(t.Name)
+			if err != nil || !have {
+				return "", err
+			}
+			if t.Key == "" { // every version
+				return filesIn(dir, dataset, t.Name), nil
+			}
+			return "(" + FilesQuery(dir, dataset, t) + ")", nil
+		},
+		pages:  filesPages,
+		ledger: disk.ledger,
+		loads:  disk.loads,
+		settle: disk.settle,
+	}}, nil
+}
+
+// filesPages cuts a table by a hash of its keys, so that all versions of one are in the same part.
+func filesPages(ctx context.Context, v *View, t Table, from string) ([]string, error) {
+	var n int64
+	if err := v.conn.QueryRowContext(ctx, `SELECT count(*) FROM `+from).Scan(&n); err != nil {
+		return nil, err
+	}
+	const page = 5 * duckPage // each part reads the keys of all files
+	parts := n/page + 1
+	pages := make([]string, parts)
+	for i := range pages {
+		pages[i] = fmt.Sprintf("hash(%s) %% %d = %d", quoteName(t.Key), parts, i)
+	}
+	return pages, nil
+}
+
+// filesIn is all versions in the files of a table.
+func filesIn(dir, dataset, table string) string {
+	pattern := globbed(filepath.ToSlash(dir)) + "/" + path.Join(element(dataset), element(table)) + "/*/*.parquet"
+	return "read_parquet(" + duckLiteral(pattern) + ", union_by_name = true, hive_partitioning = false)"
+}

@@ -1,0 +1,235 @@
+package sink
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"math"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"tilestream/internal/ops"
+)
+
+// glob tells whether a table has files.
+func (d disk) glob(table string) (bool, error) {
+	days, err := d.list(element(table))
+	if err != nil {
+		return false, err
+	}
+	for _, day := range days {
+		files, err := d.list(path.Join(element(table), day))
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(files, func(f string) bool { return strings.HasSuffix(f, ".parquet") }) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// logs lists the directories of all logs.
+func (d disk) logs() (dirs []string, err error) {
+	dirs = []string{loadsDir}
+	for range 3 { // cluster, group, topic
+		var deeper []string
+		for _, dir := range dirs {
+			names, err := d.list(dir)
+			if err != nil {
+				return nil, err
+			}
+			for _, name := range names {
+				deeper = append(deeper, path.Join(dir, name))
+			}
+		}
+		dirs = deeper
+	}
+	return dirs, nil
+}
+
+// ledger is what the newest commits of all logs say. Of the newest load of a log, files may be about to become visible.
+func (d disk) ledger() (map[Partition]int64, error) {
+	logs, err := d.logs()
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger: %w", err)
+	}
+	ledger := map[Partition]int64{}
+	for _, log := range logs {
+		for c, err := range d.commits(log) {
+			if err != nil {
+				return nil, fmt.Errorf("read the ledger: %w", err)
+			}
+			for _, e := range c.Ledger {
+				ledger[Partition{c.Cluster, c.Group, c.Topic, e.Partition}] = e.Next
+			}
+			break
+		}
+	}
+	return ledger, nil
+}
+
+// settle waits until nothing that is committed is pending any more.
+func (d disk) settle(ctx context.Context) error {
+	const tries, pause = 25, 200 * time.Millisecond
+	for range tries {
+		n, err := d.committedPending()
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := ops.Sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("in %s are files of committed loads that a crash has kept from becoming visible: start the consumer, which finishes them, then try again",
+		d.path(pendingDir))
+}
+
+// committedPending counts the files that a commit names and readers do not see yet.
+func (d disk) committedPending() (n int, err error) {
+	logs, err := d.logs()
+	if err != nil {
+		return 0, err
+	}
+	for _, log := range logs {
+		names, err := d.list(path.Join(pendingDir, strings.TrimPrefix(log, loadsDir+"/")))
+		if err != nil {
+			return 0, err
+		}
+		attempts := map[string]bool{}
+		oldest := int64(math.MaxInt64)
+		for _, name := range names {
+			if p, ok := parsePending(name); ok && p.part != commitPart {
+				attempts[p.attempt] = true
+				oldest = min(oldest, p.seq)
+			}
+		}
+		if len(attempts) == 0 {
+			continue
+		}
+		for c, err := range d.commits(log) {
+			if err != nil {
+				return 0, err
+			}
+			if c.Seq < oldest {
+				break
+			}
+			if attempts[c.Attempt] {
+				n++
+			}
+		}
+	}
+	return n, nil
+}
+
+// commits yields the commits of a log, newest first.
+func (d disk) commits(log string) iter.Seq2[commit, error] {
+	return func(yield func(commit, error) bool) {
+		dirs, err := d.list(log)
+		if err != nil {
+			yield(commit{}, err)
+			return
+		}
+		for _, dir := range slices.Backward(dirs) {
+			if !commitDir.MatchString(dir) {
+				continue
+			}
+			names, err := d.list(path.Join(log, dir))
+			if err != nil {
+				yield(commit{}, err)
+				return
+			}
+			for _, name := range slices.Backward(names) {
+				if !commitFile.MatchString(name) {
+					continue
+				}
+				c, err := d.commit(path.Join(log, dir, name))
+				if !yield(c, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (d disk) commit(name string) (c commit, err error) {
+	text, err := d.read(name)
+	if err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		return c, fmt.Errorf("commit %s is damaged: %w: restore this file, or load into another dataset (WAREHOUSE_DATASET)", d.path(name), err)
+	}
+	if c.Format != commitFormat {
+		return c, fmt.Errorf("commit %s has format %d: this version reads format %d", d.path(name), c.Format, commitFormat)
+	}
+	return c, nil
+}
+
+// loads yields commits with rows as View.Loads does. All logs are merged by the times of their commits.
+func (d disk) loads(table string, n int) iter.Seq2[Load, error] {
+	return func(yield func(Load, error) bool) {
+		logs, err := d.logs()
+		if err != nil {
+			yield(Load{}, fmt.Errorf("read the loads: %w", err))
+			return
+		}
+		type head struct {
+			commit
+			next func() (commit, error, bool)
+		}
+		var heads []head
+		for _, log := range logs {
+			next, stop := iter.Pull2(d.commits(log))
+			defer stop()
+			heads = append(heads, head{next: next})
+		}
+		advance := func(h *head) (ok bool, err error) {
+			for {
+				if h.commit, err, ok = h.next(); !ok || err != nil {
+					return false, err
+				}
+				if h.Rows > 0 && (table == "" || h.Table == table) {
+					return true, nil
+				}
+			}
+		}
+		left := heads[:0]
+		for _, h := range heads {
+			if ok, err := advance(&h); err != nil {
+				yield(Load{}, fmt.Errorf("read the loads: %w", err))
+				return
+			} else if ok {
+				left = append(left, h)
+			}
+		}
+		for told := 0; len(left) > 0 && (n <= 0 || told < n); told++ {
+			at := 0
+			for i := range left {
+				if left[i].CommittedAt.After(left[at].CommittedAt) {
+					at = i
+				}
+			}
+			if !yield(left[at].load(), nil) {
+				return
+			}
+			if ok, err := advance(&left[at]); err != nil {
+				yield(Load{}, fmt.Errorf("read the loads: %w", err))
+				return
+			} else if !ok {
+				left = slices.Delete(left, at, at+1)
+			}
+		}
+	}
+}
+
+func (c commit) load() Load {
+	l := Load{ID: c.LoadID, Table: c.Table, Rows: c.Rows, Stats: Stats{Inserted: c.Rows}, Bytes: c.Bytes, Began: c.StartedAt, Took: c.CommittedAt.Sub(c.StartedAt)}
+	for _, r := range c.Ranges {
+		l.Ranges = append(l.Ranges, Range{Partition{c.Cluster, c.Group, c.Topic, r.Partition}, r.From, r.To})
+	}
+	return l
+}

@@ -1,0 +1,38 @@
+package sink
+
+import (
+	"context"
+	"database/sql/driver"
+	"net/url"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"tilestream/internal/ops"
+)
+
+// errBadConn makes a pool of connections throw one away.
+var errBadConn = driver.ErrBadConn
+
+// readPostgres reads in transactions that the server keeps from writing. It is said of each transaction, not of the
+// connection, since poolers refuse settings of a connection.
+func readPostgres(ctx context.Context, u *url.URL, dataset string) (*Reader, error) {
+	cfg, err := pgx.ParseConfig(u.String())
+	if err != nil {
+		return nil, ops.Usagef("not a PostgreSQL URL: it takes postgres://USER:PASSWORD@HOST:5432/DATABASE and the parameters of libpq")
+	}
+	if cfg.RuntimeParams["application_name"] == "" {
+		cfg.RuntimeParams["application_name"] = "tilestream-reader"
+	}
+	db := stdlib.OpenDB(*cfg)
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close() // nothing was opened
+		return nil, err
+	}
+	return &Reader{db: db, dataset: pgName(dataset), close: db.Close, dialect: dialect{
+		begin: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`,
+		name:  pgName,
+		kinds: map[string]kind{"BOOL": kindBool, "INT4": kindInt32, "INT8": kindInt64, "FLOAT8": kindFloat64, "TIMESTAMPTZ": kindTimestamp,
+			"TEXT": kindText, "VARCHAR": kindText, "JSONB": kindJSON},
+	}}, nil
+}
