@@ -2,7 +2,9 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -97,7 +99,7 @@ func (l *loader) forget(p *partition) {
 type beginning struct{ ledger, next, end int64 }
 
 // begin asks the ledger where partitions go on, and the brokers whether that can be. Without an entry a partition starts
-// at what it holds first. *LedgerError: going on would skip records.
+// at what it holds first. *LedgerError, *RecreatedError: going on would skip records.
 func (l *loader) begin(ctx context.Context, ps []sink.Partition) (map[sink.Partition]beginning, error) {
 	var at map[sink.Partition]beginning
 	err := l.retry(ctx, "find where to go on", func() (err error) {
@@ -108,16 +110,27 @@ func (l *loader) begin(ctx context.Context, ps []sink.Partition) (map[sink.Parti
 }
 
 func (l *loader) tryBegin(ctx context.Context, ps []sink.Partition) (map[sink.Partition]beginning, error) {
-	next, err := l.to.Next(ctx, ps)
+	asked := slices.Clone(ps)
+	var topics []string
+	for _, p := range ps {
+		if !slices.Contains(topics, p.Topic) {
+			topics = append(topics, p.Topic)
+			asked = append(asked, l.key(p.Topic, identityID))
+		}
+	}
+	next, err := l.to.Next(ctx, asked)
 	if err != nil {
 		return nil, fmt.Errorf("ask the ledger: %w", err)
 	}
-	var topics []string
-	seen := map[string]bool{}
-	for _, p := range ps {
-		if !seen[p.Topic] {
-			seen[p.Topic] = true
-			topics = append(topics, p.Topic)
+	listed, err := l.admin.ListTopics(ctx, topics...)
+	if err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	for _, t := range listed {
+		if err := l.recognize(ctx, t, next[l.key(t.Topic, identityID)]); errors.Is(err, sink.ErrFenced) {
+			return l.tryBegin(ctx, ps)
+		} else if err != nil {
+			return nil, err
 		}
 	}
 	starts, err := l.admin.ListStartOffsets(ctx, topics...)
@@ -140,7 +153,7 @@ func (l *loader) tryBegin(ctx context.Context, ps []sink.Partition) (map[sink.Pa
 		case n == 0:
 			at[p] = beginning{0, start.Offset, end.Offset}
 		case n < start.Offset, n > end.Offset:
-			return nil, &LedgerError{Partition: p, Next: n, Start: start.Offset, End: end.Offset}
+			return nil, &LedgerError{Partition: p, Next: n, Start: start.Offset, End: end.Offset, replay: l.cfg.replay != nil}
 		default:
 			at[p] = beginning{n, n, end.Offset}
 		}

@@ -39,7 +39,7 @@ func (w *writer) build(ctx context.Context, b *batch) (*rows, error) {
 		return nil, err
 	}
 	r := &rows{parts: len(b.parts)}
-	r.ID = id.String()
+	r.ID, r.Again = id.String(), w.cfg.replay != nil
 	r.Table = sink.Table{Name: w.t.name, Key: keyColumn, Offset: offsetColumn}
 	w.mu.Lock()
 	for _, p := range b.parts {

@@ -19,14 +19,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"tilestream/consumer/dlq"
-	"tilestream/consumer/sink"
 	"tilestream/internal/broker"
 	"tilestream/internal/ops"
 	"tilestream/schemas"
 )
-
-// DLQCommands are dlq list, dlq show and dlq replay. Only the last one changes anything.
-func DLQCommands() []ops.Command { return []ops.Command{listDLQ(), showDLQ(), replayDLQ()} }
 
 func listDLQ() ops.Command {
 	var cfg struct {
@@ -127,20 +123,13 @@ func showDLQ() ops.Command {
 }
 
 func replayDLQ() ops.Command {
-	var cfg struct {
-		Load      Config
-		Kafka     broker.Config
-		Warehouse sink.Config
-		DataDir   string `env:"DATA_DIR, default=tilestream-data" help:"where the embedded warehouse is kept"`
-	}
+	var cfg Settings
 	var topic string
 	return ops.Command{
 		Name: "dlq replay", Summary: "loads the records that could not be loaded once more", Config: &cfg,
 		Flags: func(fs *flag.FlagSet) { fs.StringVar(&topic, "topic", "", "of this `TOPIC` or resource only") },
 		Run: func(ctx context.Context, o ops.Options) (err error) {
-			address, _ := cfg.Warehouse.Address(cfg.DataDir)
-			cfg.Load.Warehouse, _, _ = strings.Cut(address, ":")
-			to, err := cfg.Warehouse.Open(ctx, cfg.DataDir, o.Log)
+			to, err := cfg.Open(ctx, o.Log)
 			if err != nil {
 				return err
 			}
@@ -153,20 +142,6 @@ func replayDLQ() ops.Command {
 			return err
 		},
 	}
-}
-
-// topicsOf is the topic that is named, by itself or by its resource; without a name, every topic.
-func topicsOf(kafka broker.Config, name string) (topics []string) {
-	if name == "" {
-		for _, r := range schemas.Resources {
-			topics = append(topics, r.Topic(kafka.Prefix))
-		}
-		return topics
-	}
-	if rs, err := schemas.ByName(name); err == nil {
-		return []string{rs[0].Topic(kafka.Prefix)}
-	}
-	return []string{strings.TrimSuffix(name, broker.DLQName(""))}
 }
 
 // replayedTo is how far the group's letters were replayed, as far as Kafka knows.

@@ -26,6 +26,7 @@ type Config struct {
 	// return. Nil: Run goes on until its context ends.
 	Until <-chan struct{}
 
+	replay *plan     // what a replay takes; nil for all there is
 	client []kgo.Opt // tests make the group faster
 }
 

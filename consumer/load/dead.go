@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"tilestream/consumer/dlq"
@@ -63,6 +64,9 @@ func (w *writer) bury(ctx context.Context, gone []dead) error {
 }
 
 func (w *writer) buryOf(ctx context.Context, p *part, gone []dead) error {
+	if gone = w.ours(p, gone); len(gone) == 0 {
+		return nil
+	}
 	box, err := w.box(ctx, p.partition)
 	if err != nil {
 		return err
@@ -86,6 +90,21 @@ func (w *writer) buryOf(ctx context.Context, p *part, gone []dead) error {
 		w.ev.deadLetter(w.t.name, l)
 	}
 	return nil
+}
+
+// ours are the dead that are ours to set aside, and counts the others: what a replay meets where live loading had not been yet
+// when the replay began, live loading meets too. What lies before has its letter from then, if it has one.
+func (w *writer) ours(p *part, gone []dead) []dead {
+	replay := w.cfg.replay
+	if replay == nil || replay.side {
+		return gone
+	}
+	n := slices.IndexFunc(gone, func(d dead) bool { return d.row.offset >= replay.passed[p.ID] })
+	if n < 0 {
+		return gone
+	}
+	w.buried.Add(int64(len(gone) - n))
+	return gone[:n]
 }
 
 func (l *loader) letter(s dlq.Source, d dead, attempt int) dlq.Letter {
@@ -135,7 +154,15 @@ func (w *writer) box(ctx context.Context, p *partition) (*dlq.Box, error) {
 	if b := w.boxes[p]; b != nil {
 		return b, nil
 	}
-	b, err := dlq.Open(ctx, w.brokers, w.log, dlq.Source{Cluster: p.Cluster, Group: p.Group, Topic: p.Topic, Partition: p.ID})
+	s := dlq.Source{Cluster: p.Cluster, Group: p.Group, Topic: p.Topic, Partition: p.ID}
+	var also []string
+	if replay := w.cfg.replay; replay != nil {
+		// The owner of the box is the replay, so that live loading is not fenced.
+		if also = []string{replay.live}; !replay.side {
+			s.Group = replay.live
+		}
+	}
+	b, err := dlq.Open(ctx, w.brokers, w.log, p.Group, s, also...)
 	if err != nil {
 		return nil, err
 	}

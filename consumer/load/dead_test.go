@@ -164,7 +164,7 @@ func TestZombieIsFenced(t *testing.T) {
 	s := dlq.Source{Cluster: "c", Group: "g", Topic: "test.tags"}
 	l, _, _ := offline(Config{}, w.warehouse)
 	open := func() *dlq.Box {
-		b, err := dlq.Open(t.Context(), w.kafka, l.log, s)
+		b, err := dlq.Open(t.Context(), w.kafka, l.log, s.Group, s)
 		if err != nil {
 			t.Fatal(err)
 		}

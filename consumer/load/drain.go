@@ -20,7 +20,7 @@ const (
 	joinEvery  = 5           // such questions
 )
 
-// drain waits until Config.Until is closed, notes where the partitions end at that moment, and returns errDrained once the
+// drain waits until Config.Until is closed, notes where the partitions end at that moment (a replay knows), and returns errDrained once the
 // ledger has reached those ends. Partitions that another consumer of the group owns count too: the answer is that the
 // warehouse holds everything, whoever loaded it.
 func (l *loader) drain(ctx context.Context) error {
@@ -31,11 +31,12 @@ func (l *loader) drain(ctx context.Context) error {
 	}
 	l.kafka.ForceMetadataRefresh()
 	var targets map[sink.Partition]int64
-	err := l.retry(ctx, "find the ends of partitions", func() (err error) {
+	if replay := l.cfg.replay; replay != nil {
+		targets = replay.targets
+	} else if err := l.retry(ctx, "find the ends of partitions", func() (err error) {
 		targets, err = l.ends(ctx)
 		return err
-	})
-	if err != nil {
+	}); err != nil {
 		return err
 	}
 	l.mu.Lock()

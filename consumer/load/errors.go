@@ -17,6 +17,7 @@ type LedgerError struct {
 	sink.Partition
 	Next       int64 // what the ledger says
 	Start, End int64 // what the partition holds
+	replay     bool
 }
 
 func (e *LedgerError) Error() string {
@@ -25,8 +26,27 @@ func (e *LedgerError) Error() string {
 		what = fmt.Sprintf("starts at offset %d: retention has deleted records that were never loaded", e.Start)
 	}
 	return fmt.Sprintf("the warehouse's ledger of group %s wants offset %d of %s[%d] next, but the partition %s. Nothing was "+
-		"loaded from it. If that is to be accepted, set KAFKA_GROUP to a new name: it loads from the beginning of what is there, "+
-		"and rows that are in the warehouse already stay as they are", e.Group, e.Next, e.Topic, e.ID, what)
+		"skipped. %s", e.Group, e.Next, e.Topic, e.ID, what, advice(e.Topic, e.replay))
+}
+
+// RecreatedError reports that a topic is not the one that the ledger is of: offsets mean something else now.
+type RecreatedError struct {
+	Group, Topic string
+	replay       bool
+}
+
+func (e *RecreatedError) Error() string {
+	return fmt.Sprintf("topic %s was deleted and created again: the warehouse's ledger of group %s is of the earlier one. Nothing was loaded "+
+		"from it, and nothing skipped. %s", e.Topic, e.Group, advice(e.Topic, e.replay))
+}
+
+// advice says what to do about a ledger that does not fit.
+func advice(topic string, replay bool) string {
+	if replay {
+		return "Run the same replay again: it begins anew with what is there now"
+	}
+	return fmt.Sprintf("If what is there now is to be loaded, from its beginning, run: consumer accept -topic %s (with -dry-run it only shows what it "+
+		"would do). Rows that are in the warehouse stay", topic)
 }
 
 // final tells errors that trying again does not cure.
@@ -34,10 +54,11 @@ func final(err error) bool {
 	var (
 		many     *TooManyError
 		ledger   *LedgerError
+		again    *RecreatedError
 		rejected *sink.RejectedError
 		usage    *ops.UsageError
 	)
-	return errors.As(err, &many) || errors.As(err, &ledger) || errors.As(err, &rejected) || errors.As(err, &usage) || denied(err) || errors.Is(err, kerr.MessageTooLarge)
+	return errors.As(err, &many) || errors.As(err, &ledger) || errors.As(err, &again) || errors.As(err, &rejected) || errors.As(err, &usage) || denied(err) || errors.Is(err, kerr.MessageTooLarge)
 }
 
 // denied tells errors of Kafka that only somebody with the right to give rights can cure.

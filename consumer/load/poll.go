@@ -98,6 +98,13 @@ func (l *loader) add(p *partition, r *kgo.Record, now time.Time) int64 {
 	if r.Offset < p.next {
 		return 0
 	}
+	if end, bounded := l.cfg.end(p.Partition); bounded && r.Offset >= end {
+		if p.next < end { // a hole before the end
+			p.next = end
+			p.table.skip(p, end, now)
+		}
+		return 0
+	}
 	p.next = r.Offset + 1
 	if r.Attrs.IsControl() {
 		p.table.skip(p, p.next, now)

@@ -32,6 +32,7 @@ func exactlyOnce(t *testing.T, seed uint64) {
 	partitions := 1 + rnd.Int32N(4)
 	w := newWorld(t, partitions, resources...)
 	chance := rand.New(rand.NewPCG(seed, 99)) // under the warehouse's lock
+	w.warehouse.besides = true
 	w.warehouse.fault = func(sink.Batch) fault {
 		switch n := chance.IntN(100); {
 		case n < 8:

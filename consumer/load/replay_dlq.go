@@ -30,17 +30,11 @@ func ReplayDLQ(ctx context.Context, cfg Config, kafka broker.Config, to sink.Sin
 	if err != nil {
 		return done, err
 	}
-	client, err := kafka.NewClient()
+	admin, err := l.look(ctx, kafka)
 	if err != nil {
 		return done, err
 	}
-	defer client.Close()
-	l.admin = kadm.NewClient(client)
-	about, err := l.admin.BrokerMetadata(ctx)
-	if err != nil {
-		return done, broker.Explain(fmt.Errorf("reach Kafka: %w", err))
-	}
-	l.cluster = about.Cluster
+	defer admin.Close()
 	if len(topics) == 0 {
 		topics = slices.Sorted(maps.Keys(l.tables))
 	}
@@ -172,7 +166,7 @@ func (w *writer) decode(ctx context.Context, letter dlq.Letter, r *rows) (refuse
 
 // next writes the letter of the next attempt, if it isn't written yet.
 func (w *writer) next(ctx context.Context, letter dlq.Letter, why *dead) error {
-	box, err := dlq.Open(ctx, w.brokers, w.log, letter.Source)
+	box, err := dlq.Open(ctx, w.brokers, w.log, letter.Group, letter.Source)
 	if err != nil {
 		return err
 	}

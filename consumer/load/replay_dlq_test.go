@@ -21,12 +21,12 @@ import (
 	"tilestream/internal/ops"
 )
 
-// command runs one of DLQCommands and returns what it prints.
+// command runs one of Commands and returns what it prints.
 func (w *world) command(name string, args ...string) (string, error) {
 	w.Helper()
 	env := envconfig.MapLookuper(map[string]string{"KAFKA_BROKERS": strings.Join(w.kafka.Brokers, ","), "KAFKA_TOPIC_PREFIX": w.kafka.Prefix,
 		"SCHEMA_REGISTRY_URL": w.kafka.Registry.URL})
-	for _, c := range DLQCommands() {
+	for _, c := range Commands() {
 		if c.Name != name {
 			continue
 		}

@@ -64,7 +64,7 @@ type loader struct {
 // says so, and returns nil then; ctx's error where it ends before Config.Until is fulfilled. A warehouse, registry or broker
 // that is away is waited for; with Config.Until half a minute at most. A record that cannot be loaded is written to TOPIC.dlq.
 //
-// Errors: *ops.UsageError for settings; *TooManyError, *LedgerError, and *sink.RejectedError about a whole table, which need somebody
+// Errors: *ops.UsageError for settings; *TooManyError, *LedgerError, *RecreatedError, and *sink.RejectedError about a whole table, which need somebody
 // to look; Kafka's denials. Whatever the error, nothing is skipped and nothing is lost. ops.ErrDeadLetters: everything up to
 // the end is loaded, but for records that were set aside.
 func Run(ctx context.Context, cfg Config, kafka broker.Config, to sink.Sink, ev Events) error {
@@ -142,6 +142,9 @@ func newLoader(cfg Config, kafka broker.Config, to sink.Sink, ev Events) (*loade
 	rules := limits{rows: cfg.BatchRows, bytes: int64(cfg.BatchBytes), age: cfg.BatchAge}
 	for _, r := range schemas.Resources {
 		topic := r.Topic(kafka.Prefix)
+		if cfg.replay != nil && cfg.replay.topic != topic {
+			continue
+		}
 		l.tables[topic] = &table{name: r.Name, topic: topic, batches: batches{limits: rules}, ready: make(chan struct{}, 1)}
 	}
 	return l, nil

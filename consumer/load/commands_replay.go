@@ -1,0 +1,102 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"tilestream/internal/ops"
+)
+
+func replayTopic() ops.Command {
+	var cfg Settings
+	var r Replay
+	return ops.Command{
+		Name: "replay", Summary: "loads a topic once more, beside live loading: newest wins, and the same command goes on where it was stopped", Config: &cfg,
+		Flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&r.Topic, "topic", "", "the `TOPIC`, or its resource")
+			fs.StringVar(&r.From, "from", "", "`beginning`, an offset, or a time of extraction: 2026-11-22 or 2026-11-22T15:04:05Z")
+			fs.StringVar(&r.To, "to", "", "an `offset` or a time, not included; unset: all there is now")
+			fs.StringVar(&r.Into, "into", "", "a `DATASET` of its own; unset: WAREHOUSE_DATASET, which live loading goes on writing to")
+		},
+		Run: func(ctx context.Context, o ops.Options) (err error) {
+			if err := r.check(); err != nil {
+				return err
+			}
+			r.Topic = topicsOf(cfg.Kafka, r.Topic)[0]
+			if r.Into == cfg.Warehouse.Dataset {
+				r.Into = ""
+			} else if r.Into != "" {
+				cfg.Warehouse.Dataset = r.Into
+			}
+			to, err := cfg.Open(ctx, o.Log)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, to.Close()) }()
+			began := time.Now()
+			done, err := r.Run(ctx, cfg.Load, cfg.Kafka, to, Events{DeadLetter: Log(o.Log).DeadLetter})
+			if err == nil || errors.Is(err, ops.ErrDeadLetters) {
+				fmt.Fprintf(o.Stdout, "replayed %s into %s: %d rows (%d inserted, %d updated, %d unchanged), %d dead letters, took %s\n", r.Topic, cfg.Warehouse.Dataset,
+					done.Rows, done.Inserted, done.Updated, done.Unchanged, done.Refused, time.Since(began).Round(time.Millisecond))
+			}
+			return err
+		},
+	}
+}
+
+func acceptTopic() ops.Command {
+	var cfg Settings
+	var topic string
+	var dry bool
+	return ops.Command{
+		Name: "accept", Summary: "takes a topic as it is now, after it was created again or has lost records that were never loaded", Config: &cfg,
+		Flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&topic, "topic", "", "the `TOPIC`, or its resource")
+			fs.BoolVar(&dry, "dry-run", false, "only show what would be done")
+		},
+		Run: func(ctx context.Context, o ops.Options) (err error) {
+			if topic == "" {
+				return ops.Usagef("-topic is missing: it takes a topic or a resource, such as messages")
+			}
+			to, err := cfg.Open(ctx, o.Log)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, to.Close()) }()
+			a, err := Accept(ctx, cfg.Load, cfg.Kafka, to, topicsOf(cfg.Kafka, topic)[0], dry)
+			if len(a.Partitions) > 0 {
+				a.print(o, dry)
+			}
+			if err == nil && !dry {
+				fmt.Fprintf(o.Stdout, "accepted: the next consumer of group %s goes on from there\n", a.Group)
+			}
+			return err
+		},
+	}
+}
+
+// print shows the ledger beside the topic, and what becomes of it.
+func (a Acceptance) print(o ops.Options, dry bool) {
+	if a.Recreated {
+		fmt.Fprintf(o.Stdout, "topic %s was created again; the ledger of group %s is of the earlier one\n", a.Topic, a.Group)
+	}
+	tab := tabwriter.NewWriter(o.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tab, "partition\tledger at\tlog start\tend\t")
+	for _, p := range a.Partitions {
+		what := "stays"
+		switch {
+		case p.Reset && a.Recreated:
+			what = "begins anew"
+		case p.Reset && p.Gone() > 0:
+			what = fmt.Sprintf("goes on at %d: %d offsets are gone that were never loaded", p.Start, p.Gone())
+		case p.Reset:
+			what = fmt.Sprintf("begins anew at %d: the log ends before the ledger", p.Start)
+		}
+		fmt.Fprintf(tab, "%d\t%d\t%d\t%d\t%s\n", p.ID, p.Ledger, p.Start, p.End, what)
+	}
+	_ = tab.Flush()
+}
