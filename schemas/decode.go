@@ -24,6 +24,7 @@ type Decoder struct {
 	schema  *arrow.Schema
 	fits    atomic.Pointer[arrow.Schema] // last builder's schema that was found to begin with ours
 	pool    sync.Pool                    // of *row
+	later   *later                       // nil where bodies have all columns
 }
 
 // An op is how a column's value is read and appended.
@@ -130,8 +131,10 @@ func (d *Decoder) Schema() *arrow.Schema { return d.schema }
 
 // A row is a body that has been read but not yet appended.
 type row struct {
-	cells []cell
-	json  jsonValues
+	cells    []cell // of the columns, and of later's
+	json     jsonValues
+	draft    *draft // for later
+	document []byte // for later
 }
 
 // A cell is a value: text of strings and JSON, a part of the body or of the row's own memory; bits of all others.
@@ -157,16 +160,25 @@ func (d *Decoder) Append(b *array.RecordBuilder, body []byte) error {
 	if err := d.read(r, body); err != nil {
 		return err
 	}
+	if d.later != nil {
+		d.later.fill(r)
+	}
 	for i := range d.columns {
 		appendCell(b.Field(i), d.columns[i].op, &r.cells[i])
+	}
+	if d.later != nil {
+		for i, c := range d.later.columns {
+			at := len(d.columns) + i
+			appendCell(b.Field(at), c.op, &r.cells[at])
+		}
 	}
 	return nil
 }
 
 // check reports a builder's schema that does not begin with the decoder's columns.
 func (d *Decoder) check(s *arrow.Schema) error {
-	if s.NumFields() < len(d.columns) {
-		return fmt.Errorf("decode %s: the record builder has %d columns, want %d", d.name, s.NumFields(), len(d.columns))
+	if s.NumFields() < d.schema.NumFields() {
+		return fmt.Errorf("decode %s: the record builder has %d columns, want %d", d.name, s.NumFields(), d.schema.NumFields())
 	}
 	for i, want := range d.schema.Fields() {
 		if got := s.Field(i); got.Name != want.Name || !arrow.TypeEqual(got.Type, want.Type) {

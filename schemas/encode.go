@@ -51,18 +51,36 @@ func newWriter(schema string) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	var record struct {
-		Fields []struct {
-			Name string
-			Type json.RawMessage
-			Path any // dotted path, or a list of them, tried in order
-		}
-	}
-	if err := json.Unmarshal([]byte(schema), &record); err != nil {
+	fields, err := declared(schema)
+	if err != nil {
 		return nil, err
 	}
-	w := &writer{avro: avro, routes: newRoute()}
-	for i, f := range record.Fields {
+	w, err := newFields(fields)
+	if err != nil {
+		return nil, err
+	}
+	w.avro = avro
+	return w, nil
+}
+
+// A declaration is a field of a schema as it is written there.
+type declaration struct {
+	Name string
+	Type json.RawMessage
+	Path any // dotted path, or a list of them, tried in order
+}
+
+// declared lists the fields of a record's schema.
+func declared(schema string) ([]declaration, error) {
+	var record struct{ Fields []declaration }
+	err := json.Unmarshal([]byte(schema), &record)
+	return record.Fields, err
+}
+
+// newFields returns a writer of these fields that knows where they are in a document, and not how to write Avro.
+func newFields(fields []declaration) (_ *writer, err error) {
+	w := &writer{routes: newRoute()}
+	for i, f := range fields {
 		wf := writerField{name: f.Name, collects: f.Name == extraField}
 		if wf.kind, wf.branch, err = kindOf(f.Type); err != nil {
 			return nil, fmt.Errorf("field %s: %w", f.Name, err)

@@ -83,13 +83,25 @@ func (w *writer) layoutOf(ctx context.Context, b *batch) (*layout, error) {
 		w.last = l
 		return l, nil
 	}
-	decoder, err := w.codec.Decoder(ctx, b.schema)
+	decoder, err := w.decoder(ctx, b.schema)
 	if err != nil {
 		return nil, err
 	}
 	w.layouts[b.schema] = newLayout(w.t.name, decoder)
 	w.last = w.layouts[b.schema]
 	return w.last, nil
+}
+
+// decoder is that of the writer's schema; in a replay, it also fills columns that were added since.
+func (w *writer) decoder(ctx context.Context, schema int) (*schemas.Decoder, error) {
+	if w.cfg.replay == nil {
+		return w.codec.Decoder(ctx, schema)
+	}
+	rs, err := schemas.ByName(w.t.name)
+	if err != nil {
+		return nil, err
+	}
+	return w.codec.DecoderAs(ctx, schema, rs[0])
 }
 
 // framed are the records of a batch whose schema cannot be had, with the reason for each.

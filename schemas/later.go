@@ -1,0 +1,164 @@
+package schemas
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/twmb/franz-go/pkg/sr"
+)
+
+// DecoderAs is Decoder for records that are read again: the columns of the writer's schema, and behind them those that the
+// resource's newest schema has and the writer's lacks. Such a column gets what the record holds of it, in _extra or, for a field
+// with a path, in the JSON of the object that it lies in, if it is of the column's type; what a column holds exactly is left out of _extra. Without a newer
+// schema, or where one of the two is not of our own making, it is Decoder. Errors are those of Decoder.
+func (c *Codec) DecoderAs(ctx context.Context, schemaID int, r Resource) (*Decoder, error) {
+	d, err := c.Decoder(ctx, schemaID)
+	if err != nil {
+		return nil, err
+	}
+	newest, err := c.reg.SchemaByVersion(ctx, r.Subject(c.prefix), -1)
+	var re *sr.ResponseError
+	switch {
+	case errors.As(err, &re) && re.StatusCode == http.StatusNotFound, err == nil && newest.ID == schemaID:
+		return d, nil
+	case err != nil:
+		return nil, fmt.Errorf("ask the registry for the newest schema of %s: %w", r.Subject(c.prefix), explain(err))
+	}
+	own, err := c.reg.SchemaByID(ctx, schemaID)
+	if err != nil {
+		return nil, fmt.Errorf("ask the registry: %w", explain(err))
+	}
+	return d.with(own.Schema, newest.Schema.Schema)
+}
+
+// later fills columns that were added after a record was written.
+type later struct {
+	*writer // the added fields, and behind them the writer's own objects in which their paths begin
+	columns []column
+	objects []int    // columns of the decoder that are those objects
+	names   [][]byte // of the objects, as members of a document begin: "name":
+	extra   int      // column of the decoder that is _extra; -1 where it has none
+}
+
+// with returns a decoder of the same bodies that has the columns that the newer schema adds.
+func (d *Decoder) with(own, newer string) (*Decoder, error) {
+	as, err := newDecoder(newer)
+	if err != nil {
+		return d, nil // not ours: there is nothing to be filled
+	}
+	had, err1 := declared(own)
+	has, err2 := declared(newer)
+	if err1 != nil || err2 != nil {
+		return d, nil
+	}
+	l := &later{extra: -1}
+	var fields []declaration
+	roots := map[string]bool{}
+	columns := d.schema.Fields()
+	for i, f := range has {
+		if f.Name == extraField || len(d.schema.FieldIndices(as.schema.Field(i).Name)) > 0 {
+			continue
+		}
+		paths, err := pathsOf(f.Path, f.Name)
+		if err != nil {
+			return d, nil
+		}
+		for _, p := range paths {
+			roots[p[0]] = true
+		}
+		fields = append(fields, f)
+		l.columns = append(l.columns, as.columns[i])
+		column := as.schema.Field(i)
+		column.Nullable = true
+		columns = append(slices.Clone(columns), column)
+	}
+	if len(fields) == 0 {
+		return d, nil
+	}
+	for i, f := range had {
+		if f.Name == extraField {
+			l.extra = i
+		} else if roots[f.Name] && f.Path == nil && d.columns[i].op == opJSONText {
+			fields = append(fields, f)
+			l.objects = append(l.objects, i)
+			l.names = append(l.names, append(appendQuoted(nil, []byte(f.Name)), ':'))
+		}
+	}
+	if l.writer, err = newFields(fields); err != nil {
+		return d, nil
+	}
+	metadata := d.schema.Metadata()
+	out := &Decoder{name: d.name, columns: d.columns, schema: arrow.NewSchema(columns, &metadata), later: l}
+	out.pool = sync.Pool{New: func() any {
+		return &row{cells: make([]cell, len(out.columns)+len(l.columns)), draft: l.newDraft()}
+	}}
+	return out, nil
+}
+
+// fill finds the values of the added columns in a row that has been read.
+func (l *later) fill(r *row) {
+	added := r.cells[len(r.cells)-len(l.columns):]
+	for i := range added {
+		added[i].null = true
+	}
+	doc := append(r.document[:0], '{')
+	member := func(text ...[]byte) {
+		if len(doc) > 1 {
+			doc = append(doc, ',')
+		}
+		for _, t := range text {
+			doc = append(doc, t...)
+		}
+	}
+	var extra *cell
+	if l.extra >= 0 {
+		if extra = &r.cells[l.extra]; !extra.null && len(extra.text) > 2 {
+			member(extra.text[1 : len(extra.text)-1]) // an object, without white space around, if we have written it
+		}
+	}
+	for n, i := range l.objects {
+		if c := &r.cells[i]; !c.null && json.Valid(c.text) {
+			member(l.names[n], c.text)
+		}
+	}
+	r.document = append(doc, '}')
+	if len(doc) == 1 {
+		return
+	}
+	d := r.draft
+	if d.scan(r.document, l.routes, l.slots) != nil {
+		return // somebody else has written it
+	}
+	d.text = d.text[:0]
+	for i, f := range l.fields {
+		v := d.fill(i, f)
+		if i >= len(added) || v == nil {
+			continue
+		}
+		to := &added[i]
+		to.null = false
+		switch v := v.(type) {
+		case []byte:
+			to.text = v
+		case int64:
+			to.bits = v
+		case float64:
+			to.bits = int64(math.Float64bits(v))
+		case bool:
+			if to.bits = 0; v {
+				to.bits = 1
+			}
+		}
+	}
+	if extra != nil && !extra.null {
+		rest, _ := d.collect().([]byte)
+		extra.text, extra.null = rest, rest == nil
+	}
+}
