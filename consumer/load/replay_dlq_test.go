@@ -25,7 +25,7 @@ import (
 func (w *world) command(name string, args ...string) (string, error) {
 	w.Helper()
 	env := envconfig.MapLookuper(map[string]string{"KAFKA_BROKERS": strings.Join(w.kafka.Brokers, ","), "KAFKA_TOPIC_PREFIX": w.kafka.Prefix,
-		"SCHEMA_REGISTRY_URL": w.kafka.Registry.URL})
+		"SCHEMA_REGISTRY_URL": w.kafka.Registry.URL, "WAREHOUSE_URL": "duckdb://" + w.duckdb()})
 	for _, c := range Commands() {
 		if c.Name != name {
 			continue

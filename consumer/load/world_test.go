@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,7 @@ type world struct {
 	admin     *kadm.Client
 	codec     *schemas.Codec
 	warehouse *warehouse
+	path      string // see duckdb
 }
 
 func newWorld(t *testing.T, partitions int32, resources ...string) *world {
@@ -71,6 +73,14 @@ func newWorld(t *testing.T, partitions int32, resources ...string) *world {
 		w.create(name, partitions)
 	}
 	return w
+}
+
+// duckdb is the path of the warehouse that commands open.
+func (w *world) duckdb() string {
+	if w.path == "" {
+		w.path = filepath.Join(w.TempDir(), "w.duckdb")
+	}
+	return w.path
 }
 
 func (w *world) topic(resource string) string { return w.kafka.Prefix + "." + resource }
