@@ -246,14 +246,13 @@ func aboutSchema(err error) bool {
 // explain asks the topic about the findings that are kept: which key is missing, which value is another.
 func (c *check) explain(ctx context.Context) error {
 	byPlace := map[place][]open{}
-	spans := map[int32]span{}
 	for _, o := range c.open {
 		f := c.report.Findings[o.finding]
 		at := place{f.Partition, f.Offset}
 		byPlace[at] = append(byPlace[at], o)
 	}
 	for at, list := range byPlace {
-		spans = map[int32]span{at.partition: {at.offset, at.offset + 1}}
+		spans := map[int32]span{at.partition: {at.offset, at.offset + 1}}
 		if err := c.explainAt(ctx, spans, list); err != nil {
 			return fmt.Errorf("verify %s: %w", c.name, err)
 		}

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"io"
 	"strings"
+	"time"
 
 	"tilestream/consumer/sink"
 	"tilestream/internal/broker"
@@ -14,10 +16,13 @@ import (
 )
 
 // Commands are verify and status. They change nothing.
-func Commands() []ops.Command { return []ops.Command{verifyCommand()} }
+func Commands() []ops.Command { return []ops.Command{verifyCommand(), statusCommand()} }
 
-// errDamaged ends verify with exit code 1.
-var errDamaged = errors.New("the warehouse is not what the topics say: see what is wrong above")
+// These end a command with exit code 1, once it has said what is wrong.
+var (
+	errDamaged = errors.New("the warehouse is not what the topics say: see what is wrong above")
+	errTrouble = errors.New("something is wrong: see above what, and what to do")
+)
 
 func verifyCommand() ops.Command {
 	var cfg struct {
@@ -47,9 +52,7 @@ func verifyCommand() ops.Command {
 				return err
 			}
 			if asJSON {
-				e := json.NewEncoder(o.Stdout)
-				e.SetIndent("", "  ")
-				err = e.Encode(report)
+				err = encode(o.Stdout, report)
 			} else {
 				err = report.print(o.Stdout)
 			}
@@ -59,6 +62,44 @@ func verifyCommand() ops.Command {
 			return err
 		},
 	}
+}
+
+func statusCommand() ops.Command {
+	var cfg struct {
+		Group     string `env:"KAFKA_GROUP" help:"consumer group that is looked at; unset: PREFIX-consumer"`
+		Kafka     broker.Config
+		Warehouse sink.Config
+		DataDir   string `env:"DATA_DIR, default=tilestream-data" help:"where the embedded warehouse is kept"`
+	}
+	var asJSON bool
+	return ops.Command{
+		Name: "status", Summary: "shows how far loading has come, what waits, and what is wrong; changes nothing", Config: &cfg,
+		Flags: func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "the same as one JSON object") },
+		Run: func(ctx context.Context, o ops.Options) error {
+			address, _ := cfg.Warehouse.Address(cfg.DataDir)
+			status, err := Look(ctx, Config{Group: cfg.Group, Kafka: cfg.Kafka, Warehouse: address, Dataset: cfg.Warehouse.Dataset, Resources: schemas.Resources}, time.Now())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = encode(o.Stdout, status)
+			} else {
+				err = status.print(o.Stdout)
+			}
+			if err == nil && !status.OK {
+				err = errTrouble
+			}
+			return err
+		},
+	}
+}
+
+// encode writes a report as JSON.
+func encode(w io.Writer, report any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(report)
 }
 
 // resourcesOf is the resource that is named, by itself or by its topic; without a name, every one.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -279,5 +278,3 @@ func filesWorld(t *testing.T) *world {
 	}
 	return newWorld(t, "file://"+t.TempDir(), "tiledesk")
 }
-
-func sorted[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

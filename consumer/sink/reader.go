@@ -52,7 +52,7 @@ type dialect struct {
 // OpenReader opens the warehouse that the URL names for reading; nothing is created. A URL that cannot be used, and a
 // build that cannot read this kind, are an *ops.UsageError. No error holds the URL's password.
 //
-// A DuckDB file that another process has open cannot be read beside it: the error says which process. One that this
+// A DuckDB file that another process has open cannot be read beside it: the error is a *HeldError. One that this
 // process has open for writing is shared.
 func OpenReader(ctx context.Context, rawURL, dataset string) (*Reader, error) {
 	u, err := url.Parse(rawURL)
@@ -71,6 +71,13 @@ func OpenReader(ctx context.Context, rawURL, dataset string) (*Reader, error) {
 		return nil, fmt.Errorf("read warehouse %s: %w", Redacted(rawURL), err)
 	}
 	return r, nil
+}
+
+// HeldError reports a DuckDB file that another process has open for writing: the running consumer, mostly.
+type HeldError struct{ Holder, Path string }
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%s has %s open, and DuckDB lets nobody in beside a writer: stop it and try again, or read a copy of the file", e.Holder, e.Path)
 }
 
 // Close releases connections and files.

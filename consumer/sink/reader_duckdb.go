@@ -83,7 +83,7 @@ func heldBy(path string, err error) error {
 	if m := lockHolder.FindStringSubmatch(err.Error()); m != nil {
 		holder = fmt.Sprintf("process %s (%s)", m[2], m[1])
 	}
-	return fmt.Errorf("%s has %s open, and DuckDB lets nobody in beside a writer: stop it and try again, or read a copy of the file", holder, path)
+	return &HeldError{holder, path}
 }
 
 // duckPage is how many rows of a table are in memory at a time: the driver takes a result as a whole.
