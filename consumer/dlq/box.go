@@ -15,9 +15,9 @@ import (
 // transactionTimeout is how long what a dead owner left open holds back readers, if nobody opens its box again.
 const transactionTimeout = 60 * time.Second
 
-// Box is where one owner of a Source puts its letters. Its transactional id is that of the source: opening it fences earlier
-// owners and settles what they left, so that what is then read is all that will ever be there beside our own. It is for one
-// goroutine.
+// Box is where one owner of a Source puts its letters. Its transactional id is made of the owner's group and the partition: opening it
+// fences earlier owners of that group and settles what they left, so that what is then read is all that they will ever have written.
+// It is for one goroutine.
 type Box struct {
 	Source
 	client    *kgo.Client
@@ -32,11 +32,13 @@ type id struct {
 	attempt int
 }
 
-// Open takes the source's box over, creates its topic where there is none, and reads which letters it holds.
-func Open(ctx context.Context, kafka broker.Config, log *slog.Logger, s Source) (_ *Box, err error) {
+// Open takes the box of the owner, a group, over, creates its topic where there is none, and reads which letters of the source it
+// holds. Letters that the groups of also have of the same records count as written. The owner is the source's group, or a replay that
+// writes letters of live loading's group without fencing it.
+func Open(ctx context.Context, kafka broker.Config, log *slog.Logger, owner string, s Source, also ...string) (_ *Box, err error) {
 	b := &Box{Source: s, topic: broker.DLQName(s.Topic), written: map[id]struct{}{}}
 	b.client, err = kafka.NewClient(
-		kgo.TransactionalID(fmt.Sprintf("%s-dlq-%s-%d", s.Group, s.Topic, s.Partition)),
+		kgo.TransactionalID(fmt.Sprintf("%s-dlq-%s-%d", owner, s.Topic, s.Partition)),
 		kgo.TransactionTimeout(transactionTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchMaxBytes(broker.MaxLetterBytes),
@@ -78,7 +80,11 @@ func Open(ctx context.Context, kafka broker.Config, log *slog.Logger, s Source) 
 		if err != nil {
 			wrong = err
 		}
-		if l.Source == s {
+		mine := l.Source == s
+		for _, group := range also {
+			mine = mine || l.Source == Source{Cluster: s.Cluster, Group: group, Topic: s.Topic, Partition: s.Partition}
+		}
+		if mine {
 			b.written[id{l.Offset, l.Attempt}] = struct{}{}
 		}
 	})
