@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -200,5 +201,54 @@ func TestLedgerIsClaimed(t *testing.T) {
 	var again *RecreatedError
 	if err := w.once(w.config()); !errors.As(err, &again) {
 		t.Errorf("error is %v, want *RecreatedError: the ledger was not claimed", err)
+	}
+}
+
+// The DLQ has a ledger too: how far dlq replay is.
+func TestAcceptDeadLetters(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, "tags")
+	bad := func(name string) {
+		w.produce(w.record("tags", 0, "bad-"+name, 10))
+		w.warehouse.refuses = isBad
+		w.drain(w.config())
+		w.warehouse.refuses = nil
+	}
+	bad("1")
+	replay := func() error {
+		_, err := ReplayDLQ(w.Context(), w.config(), w.kafka, w.warehouse, Events{})
+		return err
+	}
+	if err := replay(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cluster.DeleteTopic("test.tags.dlq"); err != nil {
+		t.Fatal(err)
+	}
+	w.create("tags.dlq", 1)
+	var ledger *LedgerError
+	if err := replay(); !errors.As(err, &ledger) || !strings.Contains(err.Error(), "consumer accept -topic test.tags.dlq") {
+		t.Fatalf("error is %v, want a *LedgerError that names consumer accept", err)
+	}
+	if _, err := Accept(t.Context(), w.config(), w.kafka, w.warehouse, "test.tags.dlq", false); err != nil {
+		t.Fatal(err)
+	}
+	bad("2")
+	if err := replay(); err != nil {
+		t.Error(err)
+	}
+	w.holds("bad-1", "bad-2")
+}
+
+// holds checks that the warehouse holds exactly these, once.
+func (w *world) holds(ids ...string) {
+	w.Helper()
+	for p, n := range w.warehouse.places() {
+		if n != 1 || !slices.Contains(ids, p.ID) {
+			w.Errorf("%+v is there %d times", p, n)
+		}
+	}
+	if n := w.warehouse.count(); n != len(ids) {
+		w.Errorf("%d rows, want %d", n, len(ids))
 	}
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
+	"tilestream/internal/broker"
 	"tilestream/internal/ops"
 )
 
@@ -18,9 +20,9 @@ func replayTopic() ops.Command {
 		Name: "replay", Summary: "loads a topic once more, beside live loading: newest wins, and the same command goes on where it was stopped", Config: &cfg,
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&r.Topic, "topic", "", "the `TOPIC`, or its resource")
-			fs.StringVar(&r.From, "from", "", "`beginning`, an offset, or a time of extraction: 2026-11-22 or 2026-11-22T15:04:05Z")
-			fs.StringVar(&r.To, "to", "", "an `offset` or a time, not included; unset: all there is now")
-			fs.StringVar(&r.Into, "into", "", "a `DATASET` of its own; unset: WAREHOUSE_DATASET, which live loading goes on writing to")
+			fs.StringVar(&r.From, "from", "", "`WHERE` to begin: beginning, an offset of every partition, or a time of extraction (2026-11-22, 2026-11-22T15:04:05Z)")
+			fs.StringVar(&r.To, "to", "", "`WHERE` to end, not included: an offset or a time; unset: at the end as it is when the replay begins")
+			fs.StringVar(&r.Into, "into", "", "another `DATASET`, which is created; unset: WAREHOUSE_DATASET, beside live loading")
 		},
 		Run: func(ctx context.Context, o ops.Options) (err error) {
 			if err := r.check(); err != nil {
@@ -67,7 +69,11 @@ func acceptTopic() ops.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, to.Close()) }()
-			a, err := Accept(ctx, cfg.Load, cfg.Kafka, to, topicsOf(cfg.Kafka, topic)[0], dry)
+			of := topicsOf(cfg.Kafka, topic)[0]
+			if strings.HasSuffix(topic, broker.DLQName("")) { // its ledger says how far dlq replay is
+				of = broker.DLQName(of)
+			}
+			a, err := Accept(ctx, cfg.Load, cfg.Kafka, to, of, dry)
 			if len(a.Partitions) > 0 {
 				a.print(o, dry)
 			}
