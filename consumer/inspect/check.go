@@ -17,13 +17,14 @@ import (
 // check compares one topic with its table.
 type check struct {
 	*verifier
-	table  sink.Table
-	name   string  // of the topic
-	layout *layout // nil: there is no table
-	parts  map[int32]*Partition
-	dead   map[place]bool
-	told   map[Kind]int // findings kept
-	open   []open
+	resource schemas.Resource
+	table    sink.Table
+	name     string  // of the topic
+	layout   *layout // nil: there is no table
+	parts    map[int32]*Partition
+	dead     map[place]bool
+	told     map[Kind]int // findings kept
+	open     []open
 }
 
 // open is a finding that the topic has still to be asked about.
@@ -91,14 +92,17 @@ func (c *check) read(ctx context.Context, k *keys, first bool) error {
 	if l == nil {
 		l = keysOnly()
 	}
-	r := &reading{codec: c.codec, table: c.table, layout: l, schemas: map[int]*decoding{}}
+	r := &reading{codec: c.codec, resource: c.resource, table: c.table, layout: l, schemas: map[int]*decoding{}}
 	defer r.close()
 	r.yield = func(rec record) error {
-		var sum uint64
+		var sum, replayed uint64
 		if !rec.tombstone {
 			sum = l.sum(rec.values, rec.beyond)
+			if replayed = sum; rec.replayed != nil {
+				replayed = l.sum(rec.replayed, "")
+			}
 		}
-		k.add(hashOf(rec.key), rec, sum)
+		k.add(hashOf(rec.key), rec, sum, replayed)
 		return nil
 	}
 	r.broken = func(rec *kgo.Record, why error) error {
@@ -174,7 +178,11 @@ func (c *check) rows(ctx context.Context, k *keys) error {
 			continue
 		}
 		if have && !(c.Hard && e.deleted() && v.kind == Stale) {
-			c.part(e.at().partition).topic += weigh(e.sum, shownGone(e))
+			sum := e.sum
+			if r.sum == e.replayed {
+				sum = r.sum
+			}
+			c.part(e.at().partition).topic += weigh(sum, shownGone(e))
 		}
 		p.there += weigh(r.sum, r.gone)
 		if v.kind != "" {
@@ -265,7 +273,7 @@ func (c *check) explainAt(ctx context.Context, spans map[int32]span, list []open
 	if l == nil {
 		l = keysOnly()
 	}
-	r := &reading{codec: c.codec, table: c.table, layout: l, schemas: map[int]*decoding{}}
+	r := &reading{codec: c.codec, resource: c.resource, table: c.table, layout: l, schemas: map[int]*decoding{}}
 	defer r.close()
 	r.broken = func(*kgo.Record, error) error { return nil }
 	r.yield = func(rec record) error {

@@ -5,7 +5,7 @@ import "math"
 // entry is what a table must hold of a key: its newest document and its newest tombstone, by their ranks.
 type entry struct {
 	doc, gone         rank
-	sum               uint64 // of the document
+	sum, replayed     uint64 // of the document, as it is first loaded and as a replay loads it
 	partition, goneIn int32
 	seen              bool
 }
@@ -22,7 +22,7 @@ func (e entry) at() place {
 }
 
 // keyBytes is what a key costs in memory: an entry, its hash, and the room that a map keeps free.
-const keyBytes = 192
+const keyBytes = 128
 
 // keys holds entries of the keys whose hashes are in a range of slots. When it is full it gives up the upper half of the range.
 type keys struct {
@@ -38,7 +38,7 @@ func newKeys(lo, hi uint64, memory int64) *keys {
 func (k *keys) holds(h hash) bool { return h.slot() >= k.lo && h.slot() <= k.hi }
 
 // add takes a record of the topic, in any order.
-func (k *keys) add(h hash, r record, sum uint64) {
+func (k *keys) add(h hash, r record, sum, replayed uint64) {
 	if !k.holds(h) {
 		return
 	}
@@ -50,7 +50,7 @@ func (k *keys) add(h hash, r record, sum uint64) {
 	case r.tombstone && r.rank.after(e.gone):
 		e.gone, e.goneIn = r.rank, r.partition
 	case !r.tombstone && r.rank.after(e.doc):
-		e.doc, e.partition, e.sum = r.rank, r.partition, sum
+		e.doc, e.partition, e.sum, e.replayed = r.rank, r.partition, sum, replayed
 	}
 	k.entries[h] = e
 	for len(k.entries) > k.room && k.lo < k.hi {

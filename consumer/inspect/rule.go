@@ -36,8 +36,8 @@ const (
 // notCompared are columns that say how a row came in, not what it is; deletions are compared by themselves.
 var notCompared = []string{"_loaded_at", "_load_id", deletedColumn, deletedOffsetColumn, "_valid_from", "_valid_to"}
 
-// tableOf names the columns of a resource's table.
-func tableOf(r schemas.Resource) sink.Table {
+// resourceTable names the columns of a resource's table.
+func resourceTable(r schemas.Resource) sink.Table {
 	t := sink.Table{Name: r.Name, Key: keyColumn, Version: versionColumn, Offset: offsetColumn, Deleted: deletedColumn, DeletedOffset: deletedOffsetColumn}
 	if r.Walk == schemas.WholeList {
 		t.Version = extractedColumn
@@ -132,27 +132,45 @@ type record struct {
 	rank
 	tombstone bool
 	values    []any  // of a document: by column of the table; used again for the next one
+	replayed  []any  // as values, where a replay fills columns of a newer schema; nil where it is the same
 	beyond    string // names of columns that the table lacks, where the document has a value for them
 }
 
 // reading turns the records of a topic into rows.
 type reading struct {
-	codec   *schemas.Codec
-	table   sink.Table
-	layout  *layout
-	schemas map[int]*decoding
-	yield   func(record) error
-	broken  func(*kgo.Record, error) error // a record that cannot become a row
+	codec    *schemas.Codec
+	resource schemas.Resource
+	table    sink.Table
+	layout   *layout
+	schemas  map[int]*decoding
+	yield    func(record) error
+	broken   func(*kgo.Record, error) error // a record that cannot become a row
 }
 
 // decoding collects records of one writer schema, since Arrow is read by columns.
 type decoding struct {
+	own, replay form // replay has no decoder where it would show the same
+	waiting     []origin
+	bytes       int
+}
+
+// form is a way to decode records.
+type form struct {
 	decoder *schemas.Decoder
 	rows    *array.RecordBuilder
-	waiting []origin
-	bytes   int
 	to      []int // the table's column of each of the decoder's; -1: none
 	values  []any
+}
+
+func (l *layout) form(d *schemas.Decoder) form {
+	f := form{decoder: d, rows: array.NewRecordBuilder(memory.DefaultAllocator, d.Schema()), values: make([]any, len(l.columns))}
+	for _, field := range d.Schema().Fields() {
+		at := l.find(field.Name)
+		if f.to = append(f.to, at); at >= 0 {
+			l.ours[at] = true
+		}
+	}
+	return f
 }
 
 type origin struct {
@@ -179,24 +197,21 @@ func (r *reading) add(ctx context.Context, rec *kgo.Record) error {
 	}
 	d := r.schemas[id]
 	if d == nil {
-		decoder, err := r.codec.Decoder(ctx, id)
-		if err != nil {
+		if d, err = r.open(ctx, id); err != nil {
 			if ctx.Err() != nil || !aboutSchema(err) {
 				return err
 			}
 			return r.broken(rec, err)
 		}
-		d = &decoding{decoder: decoder, rows: array.NewRecordBuilder(memory.DefaultAllocator, decoder.Schema()), values: make([]any, len(r.layout.columns))}
-		for _, f := range decoder.Schema().Fields() {
-			at := r.layout.find(f.Name)
-			if d.to = append(d.to, at); at >= 0 {
-				r.layout.ours[at] = true
-			}
-		}
 		r.schemas[id] = d
 	}
-	if err := d.decoder.Append(d.rows, body); err != nil {
+	if err := d.own.decoder.Append(d.own.rows, body); err != nil {
 		return r.broken(rec, err)
+	}
+	if d.replay.decoder != nil {
+		if err := d.replay.decoder.Append(d.replay.rows, body); err != nil {
+			return fmt.Errorf("read %s[%d] offset %d by the newest schema: %w", rec.Topic, rec.Partition, rec.Offset, err)
+		}
 	}
 	o := origin{place: at, time: rec.Timestamp.UnixMilli(), schema: id}
 	for _, h := range rec.Headers {
@@ -212,6 +227,23 @@ func (r *reading) add(ctx context.Context, rec *kgo.Record) error {
 	return nil
 }
 
+// open finds the decoders for a schema: the writer's, and the one that replays use.
+func (r *reading) open(ctx context.Context, id int) (*decoding, error) {
+	own, err := r.codec.Decoder(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	later, err := r.codec.DecoderAs(ctx, id, r.resource)
+	if err != nil {
+		return nil, err
+	}
+	d := &decoding{own: r.layout.form(own)}
+	if later != own {
+		d.replay = r.layout.form(later)
+	}
+	return d, nil
+}
+
 // flush yields what waits.
 func (r *reading) flush() error {
 	for _, d := range r.schemas {
@@ -223,8 +255,13 @@ func (r *reading) flush() error {
 }
 
 func (r *reading) take(d *decoding) error {
-	rows := d.rows.NewRecordBatch()
+	rows := d.own.rows.NewRecordBatch()
 	defer rows.Release()
+	var replayed arrow.RecordBatch
+	if d.replay.decoder != nil {
+		replayed = d.replay.rows.NewRecordBatch()
+		defer replayed.Release()
+	}
 	waiting := d.waiting
 	d.waiting, d.bytes = d.waiting[:0], 0
 	version := -1
@@ -232,29 +269,38 @@ func (r *reading) take(d *decoding) error {
 		version = at[0]
 	}
 	for i, o := range waiting {
-		rec := record{place: o.place, rank: rank{undated, o.offset}, values: d.values}
-		clear(d.values)
-		for c, to := range d.to {
-			a := rows.Column(c)
-			if to >= 0 {
-				d.values[to] = r.layout.columns[to].Value(a, i)
-			} else if !a.IsNull(i) {
-				rec.beyond += rows.Schema().Field(c).Name + " "
-			}
-			if c == version && !a.IsNull(i) {
-				rec.at = sink.ArrowValue(a, i).(time.Time).UnixMilli()
-			}
+		rec := record{place: o.place, rank: rank{undated, o.offset}, values: d.own.values}
+		rec.beyond = r.fill(&d.own, rows, i, o)
+		if replayed != nil {
+			r.fill(&d.replay, replayed, i, o)
+			rec.replayed = d.replay.values
 		}
-		if r.table.Version == extractedColumn {
+		switch {
+		case r.table.Version == extractedColumn:
 			rec.at = o.time
+		case version >= 0 && !rows.Column(version).IsNull(i):
+			rec.at = sink.ArrowValue(rows.Column(version), i).(time.Time).UnixMilli()
 		}
-		rec.key, _ = d.values[r.layout.key].(string)
-		r.system(d.values, o)
+		rec.key, _ = d.own.values[r.layout.key].(string)
 		if err := r.yield(rec); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// fill makes row i a row of the table. beyond names columns that the table lacks, where there is a value for them.
+func (r *reading) fill(f *form, rows arrow.RecordBatch, i int, o origin) (beyond string) {
+	clear(f.values)
+	for c, to := range f.to {
+		if a := rows.Column(c); to >= 0 {
+			f.values[to] = r.layout.columns[to].Value(a, i)
+		} else if !a.IsNull(i) {
+			beyond += rows.Schema().Field(c).Name + " "
+		}
+	}
+	r.system(f.values, o)
+	return beyond
 }
 
 // system fills in the columns that say where a row came from.
@@ -276,6 +322,9 @@ func (r *reading) system(values []any, o origin) {
 
 func (r *reading) close() {
 	for _, d := range r.schemas {
-		d.rows.Release()
+		d.own.rows.Release()
+		if d.replay.decoder != nil {
+			d.replay.rows.Release()
+		}
 	}
 }

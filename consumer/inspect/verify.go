@@ -120,7 +120,7 @@ func (v *verifier) key(topic string, id int32) sink.Partition {
 
 // topic compares one topic with its table.
 func (v *verifier) topic(ctx context.Context, r schemas.Resource) error {
-	c := &check{verifier: v, table: tableOf(r), name: r.Topic(v.Kafka.Prefix), parts: map[int32]*Partition{}, told: map[Kind]int{}}
+	c := &check{verifier: v, resource: r, table: resourceTable(r), name: r.Topic(v.Kafka.Prefix), parts: map[int32]*Partition{}, told: map[Kind]int{}}
 	if err := c.prepare(ctx); err != nil {
 		return err
 	}
