@@ -4,7 +4,9 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
+	"tilestream/consumer/inspect"
 	"tilestream/consumer/load"
 	"tilestream/consumer/sink"
 	"tilestream/internal/ops"
@@ -36,5 +38,5 @@ func main() {
 				return load.Run(ctx, cfg.Load, cfg.Kafka, to, events)
 			})
 		},
-	}, load.Commands()...)
+	}, slices.Concat(inspect.Commands(), load.Commands())...)
 }

@@ -15,8 +15,24 @@ import (
 	"tilestream/schemas"
 )
 
-// Commands are verify and status. They change nothing.
-func Commands() []ops.Command { return []ops.Command{verifyCommand(), statusCommand()} }
+// Commands are verify, status and doctor. Only the last one writes anything: a table of its own.
+func Commands() []ops.Command {
+	return []ops.Command{statusCommand(), verifyCommand(), doctorCommand()}
+}
+
+// Settings say what is looked at.
+type Settings struct {
+	Group     string `env:"KAFKA_GROUP" help:"consumer group, and the name of its ledger; unset: PREFIX-consumer"`
+	Kafka     broker.Config
+	Warehouse sink.Config
+	DataDir   string `env:"DATA_DIR, default=tilestream-data" help:"where the embedded warehouse is kept"`
+}
+
+// config is what a look takes of them.
+func (s Settings) config(resources []schemas.Resource) Config {
+	address, _ := s.Warehouse.Address(s.DataDir)
+	return Config{Group: s.Group, Kafka: s.Kafka, Warehouse: address, Dataset: s.Warehouse.Dataset, Hard: s.Warehouse.Deletes == sink.Hard, Resources: resources}
+}
 
 // These end a command with exit code 1, once it has said what is wrong.
 var (
@@ -26,11 +42,8 @@ var (
 
 func verifyCommand() ops.Command {
 	var cfg struct {
-		Group       string    `env:"KAFKA_GROUP" help:"consumer group whose ledger is proven; unset: PREFIX-consumer"`
+		Settings
 		MemoryLimit ops.Bytes `env:"MEMORY_LIMIT, default=256MiB" help:"what keys may take; past it a topic is read several times"`
-		Kafka       broker.Config
-		Warehouse   sink.Config
-		DataDir     string `env:"DATA_DIR, default=tilestream-data" help:"where the embedded warehouse is kept"`
 	}
 	var topic string
 	var asJSON bool
@@ -45,9 +58,9 @@ func verifyCommand() ops.Command {
 			if err != nil {
 				return err
 			}
-			address, _ := cfg.Warehouse.Address(cfg.DataDir)
-			report, err := Verify(ctx, Config{Group: cfg.Group, Kafka: cfg.Kafka, Warehouse: address, Dataset: cfg.Warehouse.Dataset,
-				Hard: cfg.Warehouse.Deletes == sink.Hard, Memory: int64(cfg.MemoryLimit), Resources: resources})
+			look := cfg.config(resources)
+			look.Memory = int64(cfg.MemoryLimit)
+			report, err := Verify(ctx, look)
 			if err != nil {
 				return err
 			}
@@ -65,19 +78,13 @@ func verifyCommand() ops.Command {
 }
 
 func statusCommand() ops.Command {
-	var cfg struct {
-		Group     string `env:"KAFKA_GROUP" help:"consumer group that is looked at; unset: PREFIX-consumer"`
-		Kafka     broker.Config
-		Warehouse sink.Config
-		DataDir   string `env:"DATA_DIR, default=tilestream-data" help:"where the embedded warehouse is kept"`
-	}
+	var cfg Settings
 	var asJSON bool
 	return ops.Command{
 		Name: "status", Summary: "shows how far loading has come, what waits, and what is wrong; changes nothing", Config: &cfg,
 		Flags: func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "the same as one JSON object") },
 		Run: func(ctx context.Context, o ops.Options) error {
-			address, _ := cfg.Warehouse.Address(cfg.DataDir)
-			status, err := Look(ctx, Config{Group: cfg.Group, Kafka: cfg.Kafka, Warehouse: address, Dataset: cfg.Warehouse.Dataset, Resources: schemas.Resources}, time.Now())
+			status, err := Look(ctx, cfg.config(schemas.Resources), time.Now())
 			if err != nil {
 				return err
 			}

@@ -153,6 +153,15 @@ func (v *View) Settle(ctx context.Context) error {
 	return v.dialect.settle(ctx)
 }
 
+// Now returns the time by the warehouse's clock.
+func (v *View) Now(ctx context.Context) (time.Time, error) {
+	var now time.Time
+	if err := v.conn.QueryRowContext(ctx, `SELECT CURRENT_TIMESTAMP`).Scan(&now); err != nil {
+		return time.Time{}, fmt.Errorf("ask the warehouse for the time: %w", err)
+	}
+	return now.UTC(), nil
+}
+
 // Load is a row of _tilestream_loads: a batch that was written.
 type Load struct {
 	ID, Table string

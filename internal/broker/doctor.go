@@ -239,10 +239,8 @@ func (c Config) subject(ctx context.Context, name, schema string, register bool)
 	latest, err := reg.SchemaByVersion(ctx, name, -1)
 	var re *sr.ResponseError
 	switch {
-	case errors.As(err, &re) && re.StatusCode == 404 && register:
-		return "not there yet: it will be registered with the first record", nil
 	case errors.As(err, &re) && re.StatusCode == 404:
-		return "", &ops.Warning{Err: errors.New("nobody has registered it yet: the producer does, with its first record")}
+		return "not there yet: the producer registers it with the first record", nil
 	case err != nil:
 		return "", fmt.Errorf("ask for its latest version: %w", err)
 	}

@@ -87,7 +87,7 @@ func TestChecksRegistry(t *testing.T) {
 		want     []string
 	}{
 		{registry.URL(), true, []string{"ok schema registry 1 subjects", "ok schema p.bots-value version 1", "ok schema p.tags-value not there yet"}},
-		{registry.URL(), false, []string{"warn schema p.tags-value nobody has registered it yet"}},
+		{registry.URL(), false, []string{"ok schema p.tags-value not there yet"}},
 		{web.URL, false, []string{"FAIL schema registry", "check SCHEMA_REGISTRY_URL", "skip schema p.bots-value"}},
 	} {
 		c.Registry.URL = tt.url

@@ -27,7 +27,7 @@ func TestDoctor(t *testing.T) {
 			}
 		}
 	}
-	examine("speaks v3 and takes TILEDESK_TOKEN", "topic test.bots not there yet", "ids that begin with test-producer-", "it will be registered")
+	examine("speaks v3 and takes TILEDESK_TOKEN", "topic test.bots not there yet", "ids that begin with test-producer-", "the producer registers it")
 	r.mustOnce("bots", "tags")
 	examine("topic test.bots 2 partitions", "topic test.checkpoints 16 partitions, DESCRIBE, READ, WRITE", "compatible with ours")
 }
