@@ -12,9 +12,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"tilestream/consumer/dlq"
 	"tilestream/consumer/sink"
 	"tilestream/internal/broker"
+	"tilestream/internal/dlq"
 	"tilestream/internal/ops"
 )
 

@@ -14,9 +14,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
-	"tilestream/consumer/dlq"
 	"tilestream/consumer/sink"
 	"tilestream/internal/broker"
+	"tilestream/internal/dlq"
 	"tilestream/internal/ops"
 	"tilestream/schemas"
 )

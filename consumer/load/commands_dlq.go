@@ -18,8 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"tilestream/consumer/dlq"
 	"tilestream/internal/broker"
+	"tilestream/internal/dlq"
 	"tilestream/internal/ops"
 	"tilestream/schemas"
 )

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"tilestream/consumer/dlq"
 	"tilestream/consumer/sink"
+	"tilestream/internal/dlq"
 )
 
 // The stop threshold looks at the last deadWindow offsets of a partition, and at no fewer than deadFloor: a few bad records at

@@ -18,8 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"tilestream/consumer/dlq"
 	"tilestream/consumer/sink"
+	"tilestream/internal/dlq"
 	"tilestream/internal/ops"
 )
 

@@ -4,8 +4,8 @@ import (
 	"log/slog"
 	"time"
 
-	"tilestream/consumer/dlq"
 	"tilestream/consumer/sink"
+	"tilestream/internal/dlq"
 )
 
 // Events tells of the work while Run is at it. Callbacks may be nil; they are called from several goroutines, and hold

@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"tilestream/consumer/dlq"
 	"tilestream/internal/broker"
+	"tilestream/internal/dlq"
 	"tilestream/internal/e2e"
 	"tilestream/internal/ops"
 	"tilestream/schemas"

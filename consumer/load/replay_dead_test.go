@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/sr"
 
-	"tilestream/consumer/dlq"
 	"tilestream/consumer/sink"
+	"tilestream/internal/dlq"
 	"tilestream/internal/ops"
 	"tilestream/schemas"
 )

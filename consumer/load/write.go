@@ -9,8 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"tilestream/consumer/dlq"
 	"tilestream/consumer/sink"
+	"tilestream/internal/dlq"
 )
 
 // writeGrace is how long a write that is under way may go on once Run has to stop. What is cut off then is settled by the

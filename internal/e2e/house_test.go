@@ -14,13 +14,13 @@ var rooms = map[string][]string{
 	"tilestream/internal/broker":                {"tilestream/internal/ops"},
 	"tilestream/producer/tiledesk":              {"tilestream/schemas", "tilestream/internal/ops"},
 	"tilestream/producer/tiledesk/tiledesktest": {"tilestream/internal/e2e"},
-	"tilestream/producer/poll":                  {"tilestream/producer/tiledesk", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
+	"tilestream/producer/poll":                  {"tilestream/internal/dlq", "tilestream/producer/tiledesk", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
 	"tilestream/producer":                       {"tilestream/producer/poll", "tilestream/producer/tiledesk", "tilestream/internal/broker", "tilestream/internal/ops"},
 	"tilestream/consumer/sink":                  {"tilestream/schemas", "tilestream/internal/ops"},
-	"tilestream/consumer/dlq":                   {"tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
-	"tilestream/consumer/load":                  {"tilestream/consumer/dlq", "tilestream/consumer/sink", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
-	"tilestream/consumer/inspect":               {"tilestream/consumer/dlq", "tilestream/consumer/sink", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
-	"tilestream/consumer":                       {"tilestream/consumer/dlq", "tilestream/consumer/inspect", "tilestream/consumer/load", "tilestream/consumer/sink", "tilestream/internal/broker", "tilestream/internal/ops"},
+	"tilestream/internal/dlq":                   {"tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
+	"tilestream/consumer/load":                  {"tilestream/internal/dlq", "tilestream/consumer/sink", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
+	"tilestream/consumer/inspect":               {"tilestream/internal/dlq", "tilestream/consumer/sink", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
+	"tilestream/consumer":                       {"tilestream/internal/dlq", "tilestream/consumer/inspect", "tilestream/consumer/load", "tilestream/consumer/sink", "tilestream/internal/broker", "tilestream/internal/ops"},
 }
 
 // TestRooms holds every package's imports against rooms.

@@ -10,9 +10,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"tilestream/consumer/dlq"
 	"tilestream/consumer/load"
 	"tilestream/consumer/sink"
+	"tilestream/internal/dlq"
 	"tilestream/internal/ops"
 	"tilestream/producer/poll"
 	"tilestream/schemas"
