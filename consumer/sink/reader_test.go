@@ -169,7 +169,7 @@ func TestOpenReaderRefuses(t *testing.T) {
 	}
 }
 
-// TestReaderHeld has another process hold the file.
+// TestReaderHeld has another process hold the file, and then die with it.
 func TestReaderHeld(t *testing.T) {
 	if path := os.Getenv("TILESTREAM_TEST_HOLD"); path != "" {
 		to, err := sink.Open(t.Context(), "duckdb://"+path, "tiledesk")
@@ -189,7 +189,6 @@ func TestReaderHeld(t *testing.T) {
 	if err := errors.Join(err1, err2, child.Start()); err != nil {
 		t.Fatal(err)
 	}
-	defer child.Wait()
 	defer hold.Close()
 	if _, err := out.Read(make([]byte, 5)); err != nil {
 		t.Fatal("the child has not opened the file: ", err)
@@ -198,6 +197,23 @@ func TestReaderHeld(t *testing.T) {
 	var held *sink.HeldError
 	if !errors.As(err, &held) || !strings.Contains(held.Holder, "process ") || held.Path != path {
 		t.Errorf("got %v, want a HeldError that names the process", err)
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait() // it was killed
+	r, err := sink.OpenReader(t.Context(), "duckdb://"+path, "tiledesk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	v, err := r.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	if err := v.Exec(t.Context(), `SELECT * FROM tiledesk._tilestream_ledger`); err != nil {
+		t.Errorf("what the dead writer has committed is not seen: %v", err)
 	}
 }
 
