@@ -60,6 +60,9 @@ func (c *check) pass(ctx context.Context, k *keys, first bool) error {
 		}
 	}
 	for _, e := range k.entries {
+		if e.family {
+			continue
+		}
 		p := c.part(e.at().partition)
 		if e.deleted() {
 			p.Tombstones++
@@ -102,7 +105,7 @@ func (c *check) read(ctx context.Context, k *keys, first bool) error {
 				replayed = l.sum(rec.replayed, "")
 			}
 		}
-		k.add(hashOf(rec.key), rec, sum, replayed)
+		k.add(rec, sum, replayed)
 		return nil
 	}
 	r.broken = func(rec *kgo.Record, why error) error {
@@ -142,14 +145,16 @@ func (c *check) rows(ctx context.Context, k *keys) error {
 			return err
 		}
 		key, _ := values[c.layout.key].(string)
-		h := hashOf(key)
-		if !k.holds(h) {
+		if !k.holds(hashOf(key)) {
 			continue
 		}
 		r := c.layout.row(values)
+		if k.versions {
+			r = r.version()
+		}
 		p := c.part(r.partition)
 		p.Rows++
-		e, have := k.entries[h]
+		h, e, have := k.find(r)
 		f := facts
 		f.start, f.ledger = p.Start, p.Ledger
 		var of *entry
@@ -162,6 +167,9 @@ func (c *check) rows(ctx context.Context, k *keys) error {
 			continue
 		}
 		v := judge(f, of, r)
+		if v.kind == Unexpected && k.outlived(r) {
+			v = verdict{unproven: true}
+		}
 		if have {
 			e.seen = true
 			k.entries[h] = e
@@ -232,6 +240,16 @@ func (l *layout) row(values []any) row {
 		r.gone = rank{millis(l.deleted), offset}
 	} else if values[l.deleted] != nil {
 		r.gone = rank{millis(l.deleted), 0}
+	}
+	return r
+}
+
+// version is a row of a table that keeps versions: a document, or a tombstone, never both.
+func (r row) version() row {
+	if r.gone != nothing && (r.doc.offset < 0 || r.doc.offset == r.gone.offset) {
+		r.doc, r.sum = nothing, 0
+	} else {
+		r.gone = nothing
 	}
 	return r
 }

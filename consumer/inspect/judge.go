@@ -68,7 +68,7 @@ func judge(k known, e *entry, r row) verdict {
 	}
 	var unproven bool
 	switch c := r.doc.compare(e.doc); {
-	case e.hasDoc() && r.doc.offset == e.doc.offset && r.partition == e.partition:
+	case e.hasDoc() && (c == 0 || r.doc.offset == e.doc.offset && r.partition == e.partition):
 		if r.sum != e.sum && r.sum != e.replayed {
 			return verdict{kind: Different}
 		}

@@ -8,6 +8,7 @@ type entry struct {
 	sum, replayed     uint64 // of the document, as it is first loaded and as a replay loads it
 	partition, goneIn int32
 	seen              bool
+	family            bool // no row of its own: doc.offset is the greatest offset of the key, in a table of versions
 }
 
 func (e entry) hasDoc() bool  { return e.doc.offset >= 0 }
@@ -24,23 +25,31 @@ func (e entry) at() place {
 // keyBytes is what a key costs in memory: an entry, its hash, and the room that a map keeps free.
 const keyBytes = 128
 
-// keys holds entries of the keys whose hashes are in a range of slots. When it is full it gives up the upper half of the range.
+// keys holds entries of the keys whose hashes are in a range of slots; of a table that keeps versions, an entry for each version. When it is full it gives up the upper half of the range.
 type keys struct {
-	entries map[hash]entry
-	lo, hi  uint64 // hi is in the range
-	room    int
+	entries  map[hash]entry
+	versions bool
+	lo, hi   uint64 // hi is in the range
+	room     int
 }
 
-func newKeys(lo, hi uint64, memory int64) *keys {
-	return &keys{entries: map[hash]entry{}, lo: lo, hi: hi, room: max(int(memory/keyBytes), 1000)}
+func newKeys(versions bool, lo, hi uint64, memory int64) *keys {
+	return &keys{entries: map[hash]entry{}, versions: versions, lo: lo, hi: hi, room: max(int(memory/keyBytes), 1000)}
 }
 
 func (k *keys) holds(h hash) bool { return h.slot() >= k.lo && h.slot() <= k.hi }
 
 // add takes a record of the topic, in any order.
-func (k *keys) add(h hash, r record, sum, replayed uint64) {
+func (k *keys) add(r record, sum, replayed uint64) {
+	h := hashOf(r.key)
 	if !k.holds(h) {
 		return
+	}
+	if k.versions {
+		e := k.entries[h]
+		e.seen, e.family, e.doc.offset = true, true, max(e.doc.offset, r.place.offset)
+		k.entries[h] = e
+		h = h.version(r.rank, r.tombstone)
 	}
 	e, known := k.entries[h]
 	if !known {
@@ -67,6 +76,21 @@ func (k *keys) halve() {
 		}
 	}
 	k.entries = kept
+}
+
+// find returns the entry that a row has to be held against, and where it is.
+func (k *keys) find(r row) (h hash, e entry, known bool) {
+	if h = hashOf(r.key); k.versions {
+		h = h.version(r.newest(), r.doc == nothing)
+	}
+	e, known = k.entries[h]
+	return h, e, known
+}
+
+// outlived tells that a key has a record behind the row's, so that compaction may have removed the row's.
+func (k *keys) outlived(r row) bool {
+	e := k.entries[hashOf(r.key)]
+	return e.family && e.doc.offset > r.offset()
 }
 
 // rest is the range that a further pass has to take; ok tells whether there is one.

@@ -86,6 +86,7 @@ func TestJudge(t *testing.T) {
 		"its record was removed":         {r: row{doc: rank{10, 3}, gone: nothing}, unproven: true},
 		"its tombstone was compacted":    {r: row{doc: doc, gone: later}, unproven: true},
 		"loaded meanwhile":               {e: alive, r: row{doc: rank{200, 42}, gone: nothing}, newer: true},
+		"another partition, same rank":   {e: alive, r: row{partition: 1, doc: doc, gone: nothing, sum: 9}, want: Different},
 		"past the ledger":                {e: alive, r: row{doc: far, gone: nothing}, want: Ahead},
 		"a deletion past the ledger":     {e: alive, r: row{doc: doc, gone: far, sum: 7}, want: Ahead},
 		"of nothing, and past the start": {r: row{doc: far, gone: nothing}, want: Ahead},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -74,6 +75,15 @@ func hashOf(key string) hash {
 
 // slot orders hashes, so that a range of them is a part of the keys.
 func (h hash) slot() uint64 { return binary.BigEndian.Uint64(h[:]) }
+
+// version tells the versions of a key apart, and stays in the key's slot.
+func (h hash) version(r rank, tombstone bool) hash {
+	b := strconv.AppendInt(append(h[:len(h):len(h)], ':'), r.at, 10)
+	b = strconv.AppendBool(append(strconv.AppendInt(append(b, ':'), r.offset, 10), ':'), tombstone)
+	sum := sha256.Sum256(b)
+	copy(h[8:], sum[:])
+	return h
+}
 
 // layout is how the columns of a table are compared.
 type layout struct {

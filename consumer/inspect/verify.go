@@ -27,7 +27,8 @@ type Config struct {
 	Kafka     broker.Config
 	Warehouse string // URL
 	Dataset   string
-	Hard      bool // deletions remove rows
+	Hard      bool                 // deletions remove rows
+	Modes     map[string]sink.Mode // by table; none is Upsert
 	Memory    int64
 	Resources []schemas.Resource
 }
@@ -121,6 +122,7 @@ func (v *verifier) key(topic string, id int32) sink.Partition {
 // topic compares one topic with its table.
 func (v *verifier) topic(ctx context.Context, r schemas.Resource) error {
 	c := &check{verifier: v, resource: r, table: resourceTable(r), name: r.Topic(v.Kafka.Prefix), parts: map[int32]*Partition{}, told: map[Kind]int{}}
+	c.table.Mode = v.Modes[r.Name]
 	if err := c.prepare(ctx); err != nil {
 		return err
 	}
@@ -129,7 +131,7 @@ func (v *verifier) topic(ctx context.Context, r schemas.Resource) error {
 	}
 	lo, passes := uint64(0), 0
 	for more := true; more; passes++ {
-		k := newKeys(lo, math.MaxUint64, v.Memory)
+		k := newKeys(c.table.Mode != sink.Upsert, lo, math.MaxUint64, v.Memory)
 		if err := c.pass(ctx, k, passes == 0); err != nil {
 			return err
 		}
