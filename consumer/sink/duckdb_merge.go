@@ -30,6 +30,9 @@ func (d *duckDB) merge(ctx context.Context, tx *sql.Tx, b Batch, docs, tombs []i
 	} else if len(tombs) > 0 {
 		steps = append(steps, func(ctx context.Context) (Stats, error) { return m.tombstones(ctx, tombs) })
 	}
+	if b.Again {
+		steps = append(steps, func(ctx context.Context) (Stats, error) { return m.again(ctx, docs) })
+	}
 	for _, step := range steps {
 		done, err := step(ctx)
 		if err != nil {
@@ -129,6 +132,27 @@ func (m *duckMerge) tombstones(ctx context.Context, rows []int) (Stats, error) {
 	columns := slices.DeleteFunc(slices.Clone(m.names), func(q string) bool { return q == duckQuote(t.Offset) || q == duckQuote(t.Version) })
 	fresh := m.tombstone("fresh")
 	return m.upsert(ctx, rows, columns, "", set, fresh+" > "+m.document("held")+" AND "+fresh+" > "+m.tombstone("held"))
+}
+
+// again gives rows that are held in the same version the values that the batch has now. What the batch lacks, and whether the
+// row is deleted, stays.
+func (m *duckMerge) again(ctx context.Context, rows []int) (Stats, error) {
+	var set, differ []string
+	for _, c := range refilled(m.b) {
+		q := duckQuote(c.name)
+		set = append(set, q+" = fresh."+q)
+		if !c.ofLoad {
+			differ = append(differ, "held."+q+" IS DISTINCT FROM fresh."+q)
+		}
+	}
+	if len(differ) == 0 {
+		return Stats{}, nil
+	}
+	return m.run(ctx, rows, func(source string) string {
+		return fmt.Sprintf(`MERGE INTO %s AS held USING %s AS fresh ON held.%s = fresh.%[3]s
+			WHEN MATCHED AND %s = %s AND (%s) THEN UPDATE SET %s RETURNING false`,
+			m.table(m.b.Table.Name), source, duckQuote(m.b.Table.Key), m.document("fresh"), m.document("held"), strings.Join(differ, " OR "), strings.Join(set, ", "))
+	})
 }
 
 // upsert inserts the rows, or updates those that are held.

@@ -10,7 +10,8 @@ import (
 
 // FilesQuery returns the DuckDB query whose rows are the current state of a table in a warehouse of files, as a table of
 // any other warehouse holds it: the newest version of each row, all columns that any file has, each with a type that
-// fits all files. A row whose document is gone has its last values and its deletion. dir is the directory, or the prefix,
+// fits all files. A row whose document is gone has its last values and its deletion. Of equal versions the one that was loaded
+// last is shown, if the table's schema is known and has _loaded_at. dir is the directory, or the prefix,
 // that the warehouse's URL names.
 func FilesQuery(dir, dataset string, t Table) string {
 	pattern := globbed(filepath.ToSlash(dir)) + "/" + path.Join(element(dataset), element(t.Name)) + "/*/*.parquet"
@@ -24,7 +25,11 @@ func FilesQuery(dir, dataset string, t Table) string {
 	if t.Deleted != "" {
 		columns, newest = withDeletion(t, partition), quoteName(t.Deleted)+" IS NOT NULL, "+newest // documents before tombstones
 	}
-	// The file's name decides between loads of the same record, the same way each time: within a log, the first one.
+	// Of a record that was loaded again, the last load counts, since a replay may fill columns. The file's name decides
+	// where loads are of one time, the same way each time.
+	if t.Schema != nil && t.Schema.HasField("_loaded_at") {
+		newest += ", " + quoteName("_loaded_at") + " DESC NULLS LAST"
+	}
 	return fmt.Sprintf("SELECT %s FROM %s\nQUALIFY row_number() OVER (%s ORDER BY %s, filename) = 1", columns, files, partition, newest)
 }
 

@@ -87,6 +87,25 @@ func deletion(b Batch) []string {
 	return set
 }
 
+// refill is a column of a held row that a replay of the same version sets.
+type refill struct {
+	name   string
+	ofLoad bool // says by whom and when the row was written: no reason to write it
+}
+
+// refilled is the columns of the batch that a replay sets in a held row of the same version and offset.
+func refilled(b Batch) []refill {
+	t := b.Table
+	var set []refill
+	for _, f := range b.Rows.Schema().Fields() {
+		if slices.Contains([]string{t.Key, t.Version, t.Offset, t.Deleted, t.DeletedOffset}, f.Name) {
+			continue
+		}
+		set = append(set, refill{f.Name, f.Name == "_load_id" || f.Name == "_loaded_at"})
+	}
+	return set
+}
+
 func columnAs[A arrow.Array](b Batch, name string) (A, error) {
 	var none A
 	at := b.Rows.Schema().FieldIndices(name)

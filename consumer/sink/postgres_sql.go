@@ -18,13 +18,18 @@ type pgMerge struct {
 // statements merge the stage, in this order; each returns how many rows it has inserted and updated. have are the
 // columns of the table.
 func (m pgMerge) statements(have []string, tombs bool) []string {
+	sql := []string{m.documents(have)}
 	switch {
 	case !tombs:
-		return []string{m.documents(have)}
 	case m.b.Table.HardDelete:
-		return []string{m.remember(), m.documents(have), m.remove()}
+		sql = []string{m.remember(), m.documents(have), m.remove()}
+	default:
+		sql = append(sql, m.tombstones())
 	}
-	return []string{m.documents(have), m.tombstones()}
+	if again := m.again(); m.b.Again && again != "" {
+		sql = append(sql, again)
+	}
+	return sql
 }
 
 // documents inserts the stage's documents and replaces what is older than they are. A replaced row loses the values of
@@ -69,6 +74,33 @@ func (m pgMerge) tombstones() string {
 	columns := slices.DeleteFunc(slices.Clone(m.names), func(q string) bool { return slices.Contains(document, q) })
 	fresh := m.tombstone("EXCLUDED")
 	return m.upsert(columns, "fresh."+m.quote(t.Deleted)+" IS NOT NULL", set, fresh+" > "+m.document("held")+" AND "+fresh+" > "+m.tombstone("held"))
+}
+
+// again gives rows that are held in the same version the values that the stage has now; "" where the stage has none. What it
+// lacks, and whether the row is deleted, stays. It cannot deadlock with another writer: documents has locked the rows in the order
+// of their keys, those too that it has left as they were.
+func (m pgMerge) again() string {
+	t := m.b.Table
+	var set, differ []string
+	for _, c := range refilled(m.b) {
+		q := m.quote(c.name)
+		set = append(set, q+" = fresh."+q)
+		if !c.ofLoad {
+			differ = append(differ, "held."+q+" IS DISTINCT FROM fresh."+q)
+		}
+	}
+	if len(differ) == 0 {
+		return ""
+	}
+	where := "held." + m.quote(t.Key) + " = fresh." + m.quote(t.Key) + " AND " + m.document("fresh") + " = " + m.document("held")
+	if m.marks() {
+		where += " AND fresh." + m.quote(t.Deleted) + " IS NULL"
+	}
+	return `WITH refilled AS (
+		UPDATE ` + m.table(t.Name) + ` held SET ` + strings.Join(set, ", ") + ` FROM ` + pgStage + ` fresh
+		WHERE ` + where + ` AND (` + strings.Join(differ, " OR ") + `)
+		RETURNING 1)
+	SELECT 0, count(*) FROM refilled`
 }
 
 // upsert inserts rows of the stage, or updates those that are held. A row that ON CONFLICT has updated carries the
