@@ -51,19 +51,14 @@ func listDLQ() ops.Command {
 				fmt.Fprintln(tab, "topic\tpartition\toffset\trecord\tkey\ttime\tattempt\tsink\tcolumn\treason")
 			}
 			for _, t := range topicsOf(cfg.Kafka, topic) {
-				from := map[int32]int64{}
-				for id, offset := range replayed[broker.DLQName(t)] {
-					if !all {
-						from[id] = offset.At
-					}
-				}
-				letters, _, err := dlq.Read(ctx, cfg.Kafka, t, from)
+				letters, _, err := dlq.Read(ctx, cfg.Kafka, t, nil)
 				if err != nil {
 					return err
 				}
 				var mine []dlq.Letter
 				for _, l := range letters {
-					if all || l.Group == group {
+					done := replayed[broker.DLQName(t)][l.At.Partition].At
+					if all || l.Unpublished() || l.Group == group && l.At.Offset >= done {
 						mine = append(mine, l)
 					}
 				}
@@ -77,7 +72,11 @@ func listDLQ() ops.Command {
 						}
 						continue
 					}
-					fmt.Fprintf(tab, "%s\t%d\t%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\n", l.Topic, l.At.Partition, l.At.Offset, l.Offset, oneLine(string(l.Key), 40),
+					record := strconv.FormatInt(l.Offset, 10)
+					if l.Unpublished() {
+						record = "none"
+					}
+					fmt.Fprintf(tab, "%s\t%d\t%d\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", l.Topic, l.At.Partition, l.At.Offset, record, oneLine(string(l.Key), 40),
 						l.Time.UTC().Format(time.RFC3339), l.Attempt, l.Sink, l.Column, oneLine(l.Reason, 120))
 				}
 			}
@@ -112,8 +111,14 @@ func showDLQ() ops.Command {
 			}
 			for _, l := range letters {
 				if l.At == (dlq.Place{Partition: int32(partition), Offset: offset}) {
+					if l.Value, err = l.Original(); err != nil {
+						return err
+					}
+					l.Encoding = ""
 					v := viewOf(l)
-					v.Row, v.Undecoded = decoded(ctx, cfg.Kafka, l)
+					if !l.Unpublished() {
+						v.Row, v.Undecoded = decoded(ctx, cfg.Kafka, l)
+					}
 					return v.print(o.Stdout, asJSON)
 				}
 			}
@@ -198,8 +203,8 @@ type view struct {
 	Topic     string            `json:"topic"`
 	Partition int32             `json:"partition"`
 	Offset    int64             `json:"offset"`
-	Record    recordPlace       `json:"record"`
-	Group     string            `json:"group"`
+	Record    *recordPlace      `json:"record,omitempty"` // none of a document that never was one
+	Group     string            `json:"group,omitempty"`
 	Schema    *int              `json:"schema_id,omitempty"`
 	Sink      string            `json:"sink"`
 	Column    string            `json:"column,omitempty"`
@@ -209,7 +214,8 @@ type view struct {
 	Timestamp time.Time         `json:"timestamp"`
 	Headers   map[string]string `json:"headers,omitempty"`
 	Key       string            `json:"key"`
-	Value     []byte            `json:"value"` // base64
+	Encoding  string            `json:"encoding,omitempty"` // of the value, where it is not the record's own bytes
+	Value     []byte            `json:"value"`              // base64
 	Row       json.RawMessage   `json:"row,omitempty"`
 	Undecoded string            `json:"undecoded,omitempty"`
 }
@@ -220,9 +226,12 @@ type recordPlace struct {
 }
 
 func viewOf(l dlq.Letter) view {
-	v := view{Topic: broker.DLQName(l.Topic), Partition: l.At.Partition, Offset: l.At.Offset, Record: recordPlace{l.Partition, l.Offset}, Group: l.Group,
+	v := view{Topic: broker.DLQName(l.Topic), Partition: l.At.Partition, Offset: l.At.Offset, Group: l.Group,
 		Sink: l.Sink, Column: l.Column, Reason: l.Reason, Time: l.Time, Attempt: l.Attempt, Timestamp: l.Timestamp.UTC(), Headers: map[string]string{},
-		Key: string(l.Key), Value: l.Value}
+		Key: string(l.Key), Encoding: l.Encoding, Value: l.Value}
+	if !l.Unpublished() {
+		v.Record = &recordPlace{l.Partition, l.Offset}
+	}
 	if l.Schema != dlq.NoSchema {
 		v.Schema = &l.Schema
 	}
@@ -239,7 +248,11 @@ func (v view) print(out io.Writer, asJSON bool) error {
 	tab := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name string, value any) { fmt.Fprintf(tab, "%s\t%v\n", name, value) }
 	row("letter", fmt.Sprintf("%s[%d] offset %d", v.Topic, v.Partition, v.Offset))
-	row("record", fmt.Sprintf("partition %d offset %d, of %s", v.Record.Partition, v.Record.Offset, v.Timestamp.Format(time.RFC3339Nano)))
+	if v.Record != nil {
+		row("record", fmt.Sprintf("partition %d offset %d, of %s", v.Record.Partition, v.Record.Offset, v.Timestamp.Format(time.RFC3339Nano)))
+	} else {
+		row("record", "none: the producer could not publish the document that it read at "+v.Timestamp.Format(time.RFC3339Nano))
+	}
 	row("key", oneLine(v.Key, 200))
 	if v.Schema != nil {
 		row("schema id", *v.Schema)
@@ -247,7 +260,11 @@ func (v view) print(out io.Writer, asJSON bool) error {
 	for name, value := range v.Headers {
 		row("header "+oneLine(name, 80), oneLine(value, 200))
 	}
-	row("set aside", fmt.Sprintf("%s, by group %s, attempt %d", v.Time.Format(time.RFC3339), v.Group, v.Attempt))
+	by := "group " + v.Group
+	if v.Record == nil {
+		by = "the producer"
+	}
+	row("set aside", fmt.Sprintf("%s, by %s, attempt %d", v.Time.Format(time.RFC3339), by, v.Attempt))
 	row("sink", v.Sink)
 	if v.Column != "" {
 		row("column", v.Column)
@@ -262,6 +279,9 @@ func (v view) print(out io.Writer, asJSON bool) error {
 	switch {
 	case v.Row != nil:
 		_, err := fmt.Fprintf(out, "\n%s\n", v.Row)
+		return err
+	case v.Record == nil: // JSON, as Tiledesk sent it
+		_, err := fmt.Fprintf(out, "\n%s\n", oneLine(string(v.Value), len(v.Value)))
 		return err
 	case utf8.Valid(v.Value):
 		_, err := fmt.Fprintf(out, "\n%q\n", v.Value)

@@ -52,20 +52,9 @@ func Open(ctx context.Context, kafka broker.Config, log *slog.Logger, owner stri
 			b.client.Close()
 		}
 	}()
-	adm := kadm.NewClient(b.client)
-	n, err := partitions(ctx, adm, s.Topic)
+	have, err := Ensure(ctx, b.client, kafka, log, s.Topic)
 	if err != nil {
 		return nil, err
-	}
-	have, err := partitions(ctx, adm, b.topic)
-	if err != nil {
-		return nil, err
-	}
-	if have == 0 {
-		have = max(n, 1)
-		if err := broker.Ensure(ctx, b.client, log, kafka.DLQTopic(s.Topic, have)); err != nil {
-			return nil, err
-		}
 	}
 	b.partition = s.Partition % have // the topic may have grown since
 	if _, _, err := b.client.ProducerID(ctx); err != nil {
@@ -95,6 +84,22 @@ func Open(ctx context.Context, kafka broker.Config, log *slog.Logger, owner stri
 		return nil, fmt.Errorf("see which dead letters of %s[%d] are written: %w", s.Topic, s.Partition, err)
 	}
 	return b, nil
+}
+
+// Ensure creates the topic for the dead letters of a topic where there is none, with as many partitions. It returns how many
+// there are.
+func Ensure(ctx context.Context, cl *kgo.Client, kafka broker.Config, log *slog.Logger, topic string) (int32, error) {
+	adm := kadm.NewClient(cl)
+	have, err := partitions(ctx, adm, broker.DLQName(topic))
+	if err != nil || have > 0 {
+		return have, err
+	}
+	n, err := partitions(ctx, adm, topic)
+	if err != nil {
+		return 0, err
+	}
+	n = max(n, 1)
+	return n, broker.Ensure(ctx, cl, log, kafka.DLQTopic(topic, n))
 }
 
 // Has tells whether the letter is written.

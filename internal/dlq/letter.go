@@ -31,6 +31,7 @@ type Letter struct {
 	Time    time.Time // of the refusal
 	Attempt int       // 1 at first; one more each time a replay was refused
 
+	Encoding   string // of Value: "gzip", or "" for the record's own bytes
 	Key, Value []byte // of the record, as everything below
 	Timestamp  time.Time
 	Headers    []kgo.RecordHeader
@@ -65,6 +66,7 @@ const (
 	inReason    = prefix + "reason"
 	inTime      = prefix + "time"
 	inAttempt   = prefix + "attempt"
+	inEncoding  = prefix + "encoding"
 )
 
 // record is the letter as Kafka holds it.
@@ -86,6 +88,9 @@ func (l Letter) record(topic string, partition int32) *kgo.Record {
 	add(inReason, strings.ToValidUTF8(l.Reason[:min(len(l.Reason), maxReason)], "\uFFFD"))
 	add(inTime, l.Time.UTC().Format(time.RFC3339Nano))
 	add(inAttempt, strconv.Itoa(l.Attempt))
+	if l.Encoding != "" {
+		add(inEncoding, l.Encoding)
+	}
 	return &kgo.Record{Topic: topic, Partition: partition, Key: l.Key, Value: l.Value, Timestamp: l.Timestamp, Headers: headers}
 }
 
@@ -133,6 +138,8 @@ func parse(r *kgo.Record) (Letter, error) {
 			l.Time, _ = time.Parse(time.RFC3339Nano, string(h.Value)) // told to people only
 		case inAttempt:
 			l.Attempt = int(number(h, 32))
+		case inEncoding:
+			l.Encoding = string(h.Value)
 		}
 	}
 	return l, wrong

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"tilestream/internal/broker"
@@ -122,6 +123,7 @@ type producer struct {
 	streams []*stream
 	events  Events
 	log     *slog.Logger
+	buried  atomic.Int64 // documents that were set aside
 }
 
 // prepare creates or checks the topics and returns the number of checkpoint partitions.
@@ -172,7 +174,11 @@ func (p *producer) once(ctx context.Context) error {
 	for range lanes {
 		errs = append(errs, <-failed)
 	}
-	return errors.Join(append(errs, p.nothingRead())...)
+	err = errors.Join(append(errs, p.nothingRead())...)
+	if n := p.buried.Load(); err == nil && n > 0 {
+		return fmt.Errorf("%w: %d documents cannot be published and are in the .dlq topics; consumer dlq list shows them, and why", ops.ErrDeadLetters, n)
+	}
+	return err
 }
 
 // nothingRead returns an error for each project of which every resource was skipped: that is no project to go on without.

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"tilestream/internal/broker"
+	"tilestream/internal/dlq"
 	"tilestream/internal/ops"
 	"tilestream/producer/tiledesk"
 	"tilestream/schemas"
@@ -93,12 +96,23 @@ func (s *stream) poll(ctx context.Context, from *tiledesk.Cursor, tx *transactio
 			return err
 		}
 		if len(page.Docs)+len(page.Deleted) > 0 || !bytes.Equal(was, now) {
-			records, err := s.records(ctx, page)
+			records, refused, err := s.records(ctx, page)
 			if err != nil {
 				return err
 			}
+			topic := s.resource.Topic(s.kafka.Prefix)
+			if refused > 0 {
+				if _, err := dlq.Ensure(ctx, tx.client, s.kafka, s.log, topic); err != nil {
+					return err
+				}
+			}
 			if err := tx.publish(ctx, records, s.key(), now); err != nil {
 				return err
+			}
+			if refused > 0 {
+				s.buried.Add(int64(refused))
+				s.log.Error("documents cannot be published and were set aside; consumer dlq list shows them, and why",
+					"project", s.client.Project(), "resource", s.resource.Name, "documents", refused, "topic", broker.DLQName(topic))
 			}
 			if s.events.Published != nil {
 				s.events.Published(s.client.Project(), s.resource.Name, len(page.Docs)+len(page.Deleted), page.Total)
@@ -109,24 +123,33 @@ func (s *stream) poll(ctx context.Context, from *tiledesk.Cursor, tx *transactio
 	return nil
 }
 
-// records frames a page for the resource's topic: its documents, and a tombstone for what is deleted.
-func (s *stream) records(ctx context.Context, page tiledesk.Page) ([]*kgo.Record, error) {
+// records frames a page for the resource's topic: its documents, and a tombstone for what is deleted. A document that cannot
+// become a record becomes a dead letter in the same transaction: it would hold up its stream for ever.
+func (s *stream) records(ctx context.Context, page tiledesk.Page) (records []*kgo.Record, refused int, _ error) {
 	extracted := time.Now()
 	headers := []kgo.RecordHeader{
 		{Key: "project", Value: []byte(s.client.Project())},
 		{Key: "source", Value: []byte(s.client.Dialect())},
 	}
 	topic := s.resource.Topic(s.kafka.Prefix)
-	records := make([]*kgo.Record, 0, len(page.Docs)+len(page.Deleted)+1)
+	records = make([]*kgo.Record, 0, len(page.Docs)+len(page.Deleted)+1)
 	for _, doc := range page.Docs {
-		value, err := s.codec.Encode(ctx, s.resource, doc.JSON)
-		if err != nil {
-			return nil, fmt.Errorf("encode %s %s: %w", s.resource.Name, doc.ID, err)
+		r := &kgo.Record{Topic: topic, Key: []byte(doc.ID), Headers: headers, Timestamp: extracted}
+		var err error
+		if r.Value, err = s.codec.Encode(ctx, s.resource, doc.JSON); err == nil {
+			err = fits(r)
 		}
-		records = append(records, &kgo.Record{Topic: topic, Key: []byte(doc.ID), Value: value, Headers: headers, Timestamp: extracted})
+		switch {
+		case errors.Is(err, schemas.ErrDocument), errors.Is(err, kerr.MessageTooLarge):
+			r = dlq.Unpublished(topic, r.Key, doc.JSON, headers, extracted, err)
+			refused++
+		case err != nil:
+			return nil, 0, fmt.Errorf("encode %s %s: %w", s.resource.Name, doc.ID, err)
+		}
+		records = append(records, r)
 	}
 	for _, id := range page.Deleted {
 		records = append(records, &kgo.Record{Topic: topic, Key: []byte(id), Headers: headers, Timestamp: extracted})
 	}
-	return records, nil
+	return records, refused, nil
 }

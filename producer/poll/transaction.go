@@ -40,12 +40,8 @@ func (e *transactionError) Unwrap() error { return e.err }
 func (t *transactions) publish(ctx context.Context, records []*kgo.Record, key string, checkpoint []byte) error {
 	records = append(records, &kgo.Record{Topic: t.checkpoints, Partition: t.partition, Key: []byte(key), Value: checkpoint})
 	for _, r := range records {
-		size := len(r.Key) + len(r.Value) + recordOverhead
-		for _, h := range r.Headers {
-			size += len(h.Key) + len(h.Value)
-		}
-		if size > broker.MaxMessageBytes {
-			return broker.TooLarge(r)
+		if err := fits(r); err != nil {
+			return err
 		}
 	}
 	p := &publication{records: records, done: make(chan error, 1)}
@@ -55,6 +51,18 @@ func (t *transactions) publish(ctx context.Context, records []*kgo.Record, key s
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// fits is an error for a record that is larger than a topic takes.
+func fits(r *kgo.Record) error {
+	size := len(r.Key) + len(r.Value) + recordOverhead
+	for _, h := range r.Headers {
+		size += len(h.Key) + len(h.Value)
+	}
+	if size > broker.MaxMessageBytes {
+		return broker.TooLarge(r)
+	}
+	return nil
 }
 
 // run commits what comes in until pages is closed. After the first transaction that fails nothing more is committed:
