@@ -56,6 +56,9 @@ func readDuckDB(ctx context.Context, u *url.URL, dataset string) (*Reader, error
 		return r, nil
 	}
 	dsn := path + "?access_mode=READ_ONLY"
+	if !u.Query().Has("memory_limit") {
+		dsn += "&memory_limit=" + duckMemory
+	}
 	if u.RawQuery != "" {
 		dsn += "&" + u.RawQuery
 	}
@@ -102,9 +105,9 @@ func duckPages(ctx context.Context, v *View, _ Table, from string) ([]string, er
 	return pages, nil
 }
 
-// filesMemory is what DuckDB may take to find the newest versions in files; past it, it spills to the system's directory for
-// temporary files.
-const filesMemory = "1GB"
+// duckMemory is what DuckDB may take, where it would take most of the machine's. To find the newest versions in files it
+// spills past that to the system's directory for temporary files.
+const duckMemory = "1GB"
 
 // readFiles shows files through a DuckDB in memory; ledger and loads are read from the log itself.
 func readFiles(ctx context.Context, u *url.URL, dataset string) (*Reader, error) {
@@ -118,7 +121,7 @@ func readFiles(ctx context.Context, u *url.URL, dataset string) (*Reader, error)
 	} else if err != nil {
 		return nil, err
 	}
-	spill := url.Values{"memory_limit": {filesMemory}, "temp_directory": {filepath.Join(os.TempDir(), "tilestream-reader")}}
+	spill := url.Values{"memory_limit": {duckMemory}, "temp_directory": {filepath.Join(os.TempDir(), "tilestream-reader")}}
 	connector, err := duckdb.NewConnector("?"+spill.Encode(), nil)
 	if err != nil {
 		return nil, err
