@@ -3,7 +3,6 @@
 package inspect
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +32,7 @@ type Config struct {
 	Resources []schemas.Resource
 }
 
-func (c Config) group() string { return cmp.Or(c.Group, c.Kafka.Prefix+"-consumer") }
+func (c Config) group() string { return c.Kafka.ConsumerGroup(c.Group) }
 
 // verifier is one Verify on its way.
 type verifier struct {

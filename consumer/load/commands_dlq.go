@@ -41,7 +41,7 @@ func listDLQ() ops.Command {
 			fs.BoolVar(&asJSON, "json", false, "one JSON object on each line")
 		},
 		Run: func(ctx context.Context, o ops.Options) error {
-			group := groupOf(cfg.Group, cfg.Kafka)
+			group := cfg.Kafka.ConsumerGroup(cfg.Group)
 			replayed, err := replayedTo(ctx, cfg.Kafka, group)
 			if err != nil {
 				return err

@@ -1,7 +1,6 @@
 package load
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -47,11 +46,8 @@ const (
 	batchShare     = 4  // the largest BATCH_BYTES: a batch and the Arrow rows of it must fit beside the others
 )
 
-// groupOf is the group that KAFKA_GROUP names.
-func groupOf(name string, kafka broker.Config) string { return cmp.Or(name, kafka.Prefix+"-consumer") }
-
 func (c Config) check(kafka broker.Config) (Config, error) {
-	c.Group = groupOf(c.Group, kafka)
+	c.Group = kafka.ConsumerGroup(c.Group)
 	switch {
 	case c.BatchRows < 1:
 		return c, ops.Usagef("BATCH_ROWS=%d: it takes a number of rows from 1", c.BatchRows)

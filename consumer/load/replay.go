@@ -65,7 +65,7 @@ func (r Replay) Run(ctx context.Context, cfg Config, kafka broker.Config, to sin
 	if err := r.check(); err != nil {
 		return out, err
 	}
-	live := groupOf(cfg.Group, kafka)
+	live := kafka.ConsumerGroup(cfg.Group)
 	cfg.Group, cfg.Until, cfg.replay = r.group(live), Now(), &plan{topic: r.Topic, live: live, side: r.Into != ""}
 	planner, err := newLoader(cfg, kafka, to, Events{})
 	if err != nil {

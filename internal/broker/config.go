@@ -2,7 +2,11 @@
 // configuration go out. Nothing embedded lives here.
 package broker
 
-import "tilestream/internal/ops"
+import (
+	"cmp"
+
+	"tilestream/internal/ops"
+)
 
 // Config is where Kafka and the schema registry are, and how to reach them. A wrong combination shows when a client is
 // made, as a *ops.UsageError that names the variables.
@@ -51,5 +55,8 @@ type Registry struct {
 	Password ops.Secret `env:"PASSWORD" help:"password of SCHEMA_REGISTRY_USERNAME"`
 	TLS      TLS        `env:", prefix=TLS_"`
 }
+
+// ConsumerGroup is the consumer group that KAFKA_GROUP names.
+func (c Config) ConsumerGroup(name string) string { return cmp.Or(name, c.Prefix+"-consumer") }
 
 func (t TLS) isZero() bool { return t == TLS{} }
