@@ -84,6 +84,9 @@ func (w *writer) layoutOf(ctx context.Context, b *batch) (*layout, error) {
 		return l, nil
 	}
 	decoder, err := w.decoder(ctx, b.schema)
+	if err == nil {
+		err = fits(decoder.Schema())
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -64,6 +65,21 @@ func newLayout(table string, decoder *schemas.Decoder) *layout {
 		l.table.Version = version
 	}
 	return l
+}
+
+// fits is a schemas.ErrUnsupportedSchema for columns that cannot stand beside the system columns, or without a key: somebody else
+// writes to the topic. Names differ by more than case, since to most warehouses case is no difference.
+func fits(s *arrow.Schema) error {
+	key := s.FieldIndices(keyColumn)
+	if len(key) != 1 || s.Field(key[0]).Type.ID() != arrow.STRING {
+		return fmt.Errorf("%w: it has no text field %s to be the row's key", schemas.ErrUnsupportedSchema, keyColumn)
+	}
+	for _, f := range s.Fields() {
+		if slices.ContainsFunc(systemColumns, func(own arrow.Field) bool { return strings.EqualFold(own.Name, f.Name) }) {
+			return fmt.Errorf("%w: its field %s would be a column that Tilestream fills itself", schemas.ErrUnsupportedSchema, f.Name)
+		}
+	}
+	return nil
 }
 
 // versionOf returns the column that orders the versions of a table's rows. A list that is read whole is what it is now: of two
