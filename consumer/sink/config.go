@@ -15,6 +15,7 @@ type Config struct {
 	URL     ops.Secret `env:"WAREHOUSE_URL" help:"duckdb://FILE, postgres://USER:PASSWORD@HOST/DATABASE or file://DIRECTORY; unset: DuckDB in DATA_DIR"`
 	Dataset string     `env:"WAREHOUSE_DATASET, default=tiledesk" help:"schema, or directory, that holds the tables"`
 	Deletes Deletes    `env:"DELETE_MODE, default=soft" help:"what a deletion does to its row: soft sets _deleted_at, hard removes it"`
+	Modes   Modes      `env:"WRITE_MODE, default=upsert" help:"what a table keeps: upsert the newest version of a row, append every version, history every version and when it held; messages=append for one, or both with commas"`
 }
 
 // Deletes says what a tombstone does to its row.
@@ -48,11 +49,14 @@ func (c Config) Open(ctx context.Context, dataDir string, log *slog.Logger) (Sin
 	if c.Deletes == Hard && strings.HasPrefix(rawURL, "file:") {
 		return nil, ops.Usagef("DELETE_MODE=hard: a warehouse of files keeps every version, so it takes soft only")
 	}
+	if c.Deletes == Hard && c.Modes.keepsVersions() {
+		return nil, ops.Usagef("DELETE_MODE=hard: a table that keeps every version (WRITE_MODE append or history) takes soft only")
+	}
 	to, err := Open(ctx, rawURL, c.Dataset)
-	if err != nil || c.Deletes != Hard {
+	if err != nil || c.Deletes != Hard && !c.Modes.keepsVersions() {
 		return to, err
 	}
-	return hardDeletes{to}, nil
+	return configured{to, c.Deletes == Hard, c.Modes}, nil
 }
 
 // Address returns the warehouse's URL for Open: the one that is set, or else the embedded warehouse in dataDir. That is
@@ -68,15 +72,23 @@ func (c Config) Address(dataDir string) (rawURL, note string) {
 	return localURL("duckdb", dataDir+"/tilestream.duckdb"), ""
 }
 
-// hardDeletes is a sink whose tables delete hard.
-type hardDeletes struct{ Sink }
-
-func (h hardDeletes) Prepare(ctx context.Context, t Table) error {
-	t.HardDelete = true
-	return h.Sink.Prepare(ctx, t)
+// configured is a sink whose tables are written as the settings say.
+type configured struct {
+	Sink
+	hard  bool
+	modes Modes
 }
 
-func (h hardDeletes) Write(ctx context.Context, b Batch) (Stats, error) {
-	b.Table.HardDelete = true
-	return h.Sink.Write(ctx, b)
+func (c configured) Prepare(ctx context.Context, t Table) error {
+	return c.Sink.Prepare(ctx, c.table(t))
+}
+
+func (c configured) Write(ctx context.Context, b Batch) (Stats, error) {
+	b.Table = c.table(b.Table)
+	return c.Sink.Write(ctx, b)
+}
+
+func (c configured) table(t Table) Table {
+	t.HardDelete, t.Mode = c.hard, c.modes.of(t.Name)
+	return t
 }

@@ -79,7 +79,7 @@ func (d *duckDB) next(ctx context.Context, tx *sql.Tx, ps []Partition) (map[Part
 
 func (d *duckDB) Write(ctx context.Context, b Batch) (Stats, error) {
 	started := time.Now()
-	docs, tombs, err := newest(b)
+	docs, tombs, err := picked(b)
 	if err != nil {
 		return Stats{}, err
 	}

@@ -21,7 +21,9 @@ func (d *duckDB) merge(ctx context.Context, tx *sql.Tx, b Batch, docs, tombs []i
 	steps := []func(context.Context) (Stats, error){
 		func(ctx context.Context) (Stats, error) { return m.documents(ctx, docs) },
 	}
-	if len(tombs) > 0 && b.Table.HardDelete {
+	if b.Table.Mode != Upsert {
+		steps = m.versions(docs)
+	} else if len(tombs) > 0 && b.Table.HardDelete {
 		steps = []func(context.Context) (Stats, error){
 			func(ctx context.Context) (Stats, error) { return m.remember(ctx, tombs) },
 			steps[0],
@@ -30,7 +32,7 @@ func (d *duckDB) merge(ctx context.Context, tx *sql.Tx, b Batch, docs, tombs []i
 	} else if len(tombs) > 0 {
 		steps = append(steps, func(ctx context.Context) (Stats, error) { return m.tombstones(ctx, tombs) })
 	}
-	if b.Again {
+	if b.Again && b.Table.Mode == Upsert {
 		steps = append(steps, func(ctx context.Context) (Stats, error) { return m.again(ctx, docs) })
 	}
 	for _, step := range steps {
@@ -43,6 +45,29 @@ func (d *duckDB) merge(ctx context.Context, tx *sql.Tx, b Batch, docs, tombs []i
 	}
 	stats.Unchanged = b.Rows.NumRows() - stats.Inserted - stats.Updated
 	return stats, nil
+}
+
+// versions are the steps of a merge into a table that keeps every version.
+func (m *duckMerge) versions(rows []int) []func(context.Context) (Stats, error) {
+	step := func(statement func(versionSQL) string, returning string) func(context.Context) (Stats, error) {
+		return func(ctx context.Context) (Stats, error) {
+			return m.run(ctx, rows, func(source string) string {
+				return statement(versionSQL{m.b, m.table(m.b.Table.Name), source, m.names, duckQuote}) + ` RETURNING ` + returning
+			})
+		}
+	}
+	steps := []func(context.Context) (Stats, error){step(versionSQL.insert, "true")}
+	if m.b.Again {
+		steps = append(steps, step(versionSQL.again, "false"))
+	}
+	if m.b.Table.Mode == History {
+		mend := step(versionSQL.mend, "false")
+		steps = append(steps, func(ctx context.Context) (Stats, error) {
+			_, err := mend(ctx)
+			return Stats{}, err
+		})
+	}
+	return steps
 }
 
 // duckMerge is a merge on its way.

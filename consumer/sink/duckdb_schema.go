@@ -5,6 +5,7 @@ package sink
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,7 +56,12 @@ func (d *duckDB) prepare(ctx context.Context, tx *sql.Tx, t Table) error {
 	if err != nil {
 		return err
 	}
-	var created, changes []string
+	changes, err := d.mode(ctx, tx, t, len(have) > 0)
+	if err != nil {
+		return err
+	}
+	t = withValidity(t)
+	var created []string
 	for _, f := range t.Schema.Fields() {
 		want, err := kindOf(f.Type)
 		if err != nil {
@@ -96,6 +102,37 @@ func (d *duckDB) prepare(ctx context.Context, tx *sql.Tx, t Table) error {
 		}
 	}
 	return nil
+}
+
+// mode checks the mode of a table that exists, and returns what keeps in mind the one of a table that is new.
+func (d *duckDB) mode(ctx context.Context, tx *sql.Tx, t Table, exists bool) ([]string, error) {
+	if err := checkDeletes(t); err != nil {
+		return nil, err
+	}
+	tables, err := d.columns(ctx, tx, tablesTable)
+	if err != nil {
+		return nil, err
+	}
+	var has Mode
+	name := duckLiteral(strings.ToLower(t.Name)) // DuckDB does not tell tables apart by case
+	if len(tables) > 0 {
+		err := tx.QueryRowContext(ctx, `SELECT write_mode FROM `+d.table(tablesTable)+` WHERE table_name = `+name).Scan(&has)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
+		}
+	}
+	if exists {
+		return nil, checkMode(t, has)
+	}
+	var changes []string
+	if has != Upsert {
+		changes = append(changes, `DELETE FROM `+d.table(tablesTable)+` WHERE table_name = `+name) // it was dropped
+	}
+	if t.Mode != Upsert {
+		changes = append(changes, `CREATE TABLE IF NOT EXISTS `+d.table(tablesTable)+` (table_name VARCHAR NOT NULL, write_mode VARCHAR NOT NULL)`,
+			`INSERT INTO `+d.table(tablesTable)+` VALUES (`+name+`, `+duckLiteral(string(t.Mode))+`)`)
+	}
+	return changes, nil
 }
 
 // widenColumn returns the statement that makes a column of an existing table wide enough, or none.

@@ -10,12 +10,15 @@ import (
 
 // FilesQuery returns the DuckDB query whose rows are the current state of a table in a warehouse of files, as a table of
 // any other warehouse holds it: the newest version of each row, all columns that any file has, each with a type that
-// fits all files. A row whose document is gone has its last values and its deletion. Of equal versions the one that was loaded
+// fits all files; in mode append or history, every version as such a table holds it. A row whose document is gone has its last values and its deletion. Of equal versions the one that was loaded
 // last is shown, if the table's schema is known and has _loaded_at. dir is the directory, or the prefix,
 // that the warehouse's URL names.
 func FilesQuery(dir, dataset string, t Table) string {
 	pattern := globbed(filepath.ToSlash(dir)) + "/" + path.Join(element(dataset), element(t.Name)) + "/*/*.parquet"
 	files := "read_parquet('" + strings.ReplaceAll(pattern, "'", "''") + "', union_by_name = true, hive_partitioning = false)"
+	if t.Mode != Upsert {
+		return filesVersions(files, t)
+	}
 	newest := quoteName(t.Offset) + " DESC"
 	if t.Version != "" {
 		newest = quoteName(t.Version) + " DESC NULLS LAST, " + newest
@@ -27,10 +30,27 @@ func FilesQuery(dir, dataset string, t Table) string {
 	}
 	// Of a record that was loaded again, the last load counts, since a replay may fill columns. The file's name decides
 	// where loads are of one time, the same way each time.
+	return fmt.Sprintf("SELECT %s FROM %s\nQUALIFY row_number() OVER (%s ORDER BY %s, %s) = 1", columns, files, partition, newest, lastLoad(t))
+}
+
+func lastLoad(t Table) string {
 	if t.Schema != nil && t.Schema.HasField("_loaded_at") {
-		newest += ", " + quoteName("_loaded_at") + " DESC NULLS LAST"
+		return quoteName("_loaded_at") + " DESC NULLS LAST, filename"
 	}
-	return fmt.Sprintf("SELECT %s FROM %s\nQUALIFY row_number() OVER (%s ORDER BY %s, filename) = 1", columns, files, partition, newest)
+	return "filename"
+}
+
+// filesVersions is every version once, and in a history from when and until when it held.
+func filesVersions(files string, t Table) string {
+	v := versionSQL{b: Batch{Table: t}, quote: quoteName}
+	key := "held." + quoteName(t.Key)
+	order := strings.Join([]string{v.time("held"), v.offset("held"), v.live("held")}, ", ")
+	query := fmt.Sprintf("SELECT * FROM %s AS held\nQUALIFY row_number() OVER (PARTITION BY %s, %s ORDER BY %s) = 1", files, key, order, lastLoad(t))
+	if t.Mode == History {
+		query = fmt.Sprintf("SELECT *, greatest(%s, %s) AS %s,\n  lead(greatest(%[1]s, %[2]s)) OVER (PARTITION BY %[4]s ORDER BY %[5]s) AS %[6]s\nFROM (%[7]s) AS held",
+			v.time("held"), beginning, quoteName(validFrom), key, order, quoteName(validTo), query)
+	}
+	return query
 }
 
 // withDeletion is all columns, with those of the deletion taken from the newest tombstone of the key, where that is newer

@@ -11,6 +11,9 @@ const (
 	ledgerTable = "_tilestream_ledger" // one row per partition: the first offset that the warehouse does not hold
 	loadsTable  = "_tilestream_loads"  // one row per batch with rows
 
+	// tablesTable has a row for each table that keeps every version: its mode. A table without one is an upsert table.
+	tablesTable = "_tilestream_tables"
+
 	// deletedTable has a row for each key that a tombstone has removed from its table, in warehouses that delete hard.
 	deletedTable = "_tilestream_deleted"
 )

@@ -12,6 +12,15 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
+// picked returns the indexes of the rows that the table's mode looks at; tombs stays empty where both kinds are versions.
+func picked(b Batch) (docs, tombs []int, err error) {
+	if b.Table.Mode == Upsert {
+		return newest(b)
+	}
+	docs, err = each(b)
+	return docs, nil, err
+}
+
 // newest returns the indexes of the batch's rows that are the newest document, and the newest tombstone, of their key, each
 // in the order of the keys, so that writers lock rows in one order and indexes are filled from left to right. A row without
 // a key is a *RejectedError.

@@ -77,7 +77,7 @@ func (p *postgres) Next(ctx context.Context, ps []Partition) (map[Partition]int6
 
 func (p *postgres) Write(ctx context.Context, b Batch) (Stats, error) {
 	started := time.Now()
-	docs, tombs, err := newest(b)
+	docs, tombs, err := picked(b)
 	if err != nil {
 		return Stats{}, err
 	}

@@ -27,7 +27,7 @@ const (
 // that another writer would stumble over.
 func (p *postgres) merge(ctx context.Context, tx pgx.Tx, b Batch, docs, tombs []int) (Stats, error) {
 	lock := `ROW EXCLUSIVE` // as the INSERT will
-	if len(tombs) > 0 {
+	if len(tombs) > 0 || b.Table.Mode != Upsert {
 		lock = `SHARE ROW EXCLUSIVE`
 	}
 	table := p.table(b.Table.Name)

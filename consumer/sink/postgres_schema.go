@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -102,7 +103,7 @@ func (p *postgres) Prepare(ctx context.Context, t Table) error {
 
 // fingerprint is equal for tables that Prepare treats alike.
 func fingerprint(t Table) string {
-	return strings.Join([]string{t.Key, t.Version, t.Offset, t.Deleted, t.DeletedOffset, strconv.FormatBool(t.HardDelete), t.Schema.String()}, "\n")
+	return strings.Join([]string{t.Key, t.Version, t.Offset, t.Deleted, t.DeletedOffset, strconv.FormatBool(t.HardDelete), string(t.Mode), t.Schema.String()}, "\n")
 }
 
 func (p *postgres) prepare(ctx context.Context, tx pgx.Tx, t Table) error {
@@ -113,15 +114,23 @@ func (p *postgres) prepare(ctx context.Context, tx pgx.Tx, t Table) error {
 	if err != nil {
 		return err
 	}
-	var changes []string
-	if len(have) == 0 {
+	changes, err := p.mode(ctx, tx, t, len(have) > 0)
+	if err != nil {
+		return err
+	}
+	if t = withValidity(t); len(have) == 0 {
 		sql, err := p.create(t)
 		if err != nil {
 			return err
 		}
 		changes = append(changes, sql)
-	} else if err := p.checkKey(ctx, tx, t); err != nil {
-		return err
+		if t.Mode != Upsert {
+			changes = append(changes, `CREATE INDEX ON `+p.table(t.Name)+` (`+p.quote(t.Key)+`)`)
+		}
+	} else if t.Mode == Upsert {
+		if err := p.checkKey(ctx, tx, t); err != nil {
+			return err
+		}
 	}
 	for _, f := range t.Schema.Fields() {
 		want, err := kindOf(f.Type)
@@ -152,6 +161,36 @@ func (p *postgres) prepare(ctx context.Context, tx pgx.Tx, t Table) error {
 	return nil
 }
 
+// mode checks the mode of a table that exists, and returns what keeps in mind the one of a table that is new.
+func (p *postgres) mode(ctx context.Context, tx pgx.Tx, t Table, exists bool) ([]string, error) {
+	if err := checkDeletes(t); err != nil {
+		return nil, err
+	}
+	tables, err := p.columns(ctx, tx, tablesTable)
+	if err != nil {
+		return nil, err
+	}
+	var has Mode
+	if len(tables) > 0 {
+		err := tx.QueryRow(ctx, `SELECT write_mode FROM `+p.table(tablesTable)+` WHERE table_name = $1`, pgName(t.Name)).Scan(&has)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return nil, err
+		}
+	}
+	if exists {
+		return nil, checkMode(t, has)
+	}
+	var sql []string
+	if has != Upsert {
+		sql = append(sql, `DELETE FROM `+p.table(tablesTable)+` WHERE table_name = `+pgLiteral(pgName(t.Name))) // it was dropped
+	}
+	if t.Mode != Upsert {
+		sql = append(sql, `CREATE TABLE IF NOT EXISTS `+p.table(tablesTable)+` (table_name text PRIMARY KEY, write_mode text NOT NULL)`,
+			`INSERT INTO `+p.table(tablesTable)+` VALUES (`+pgLiteral(pgName(t.Name))+`, `+pgLiteral(string(t.Mode))+`)`)
+	}
+	return sql, nil
+}
+
 // create returns the CREATE TABLE. The key compares by bytes: faster than by the rules of a language, and an upgrade of
 // the system's collations cannot break its index.
 func (p *postgres) create(t Table) (string, error) {
@@ -163,7 +202,10 @@ func (p *postgres) create(t Table) (string, error) {
 		}
 		sql := p.quote(f.Name) + " " + pgTypes[k]
 		if f.Name == t.Key {
-			sql += ` COLLATE "C" PRIMARY KEY`
+			sql += ` COLLATE "C" NOT NULL`
+			if t.Mode == Upsert {
+				sql += ` PRIMARY KEY`
+			}
 		}
 		columns = append(columns, sql)
 	}

@@ -18,6 +18,9 @@ type pgMerge struct {
 // statements merge the stage, in this order; each returns how many rows it has inserted and updated. have are the
 // columns of the table.
 func (m pgMerge) statements(have []string, tombs bool) []string {
+	if m.b.Table.Mode != Upsert {
+		return m.versions()
+	}
 	sql := []string{m.documents(have)}
 	switch {
 	case !tombs:
@@ -28,6 +31,22 @@ func (m pgMerge) statements(have []string, tombs bool) []string {
 	}
 	if again := m.again(); m.b.Again && again != "" {
 		sql = append(sql, again)
+	}
+	return sql
+}
+
+// versions merge the stage into a table that keeps every version.
+func (m pgMerge) versions() []string {
+	v := versionSQL{m.b, m.table(m.b.Table.Name), pgStage, m.names, m.quote}
+	counted := func(sql, counts string) string {
+		return `WITH changed AS (` + sql + ` RETURNING 1) SELECT ` + counts + ` FROM changed`
+	}
+	sql := []string{counted(v.insert(), "count(*), 0")}
+	if m.b.Again {
+		sql = append(sql, counted(v.again(), "0, count(*)"))
+	}
+	if m.b.Table.Mode == History {
+		sql = append(sql, counted(v.mend(), "0, count(*) * 0"))
 	}
 	return sql
 }

@@ -150,16 +150,7 @@ func (s *suite) shuffled(t sink.Table, rnd *rand.Rand) {
 
 // whole is the table that a log makes: of each key the newest document, and the newest tombstone where it is newer.
 func whole(t sink.Table, log []Row) (rows []Row) {
-	rank := func(r Row) [2]int64 {
-		column := t.Version
-		if r[t.Deleted] != nil {
-			column = t.Deleted
-		}
-		if t.Version == "" {
-			return [2]int64{0, r[t.Offset].(int64)}
-		}
-		return [2]int64{millis(r[column]), r[t.Offset].(int64)}
-	}
+	rank := func(r Row) [2]int64 { return rankOf(t, r) }
 	docs, tombs := map[string]Row{}, map[string]Row{}
 	for _, r := range log {
 		best := docs
