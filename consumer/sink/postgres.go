@@ -41,8 +41,8 @@ func openPostgres(ctx context.Context, u *url.URL, dataset string) (Sink, error)
 	}
 	p := &postgres{pool: pool, schema: pgName(dataset), prepared: map[string]string{}}
 	if err := p.setup(ctx); err != nil {
-		pool.Close()
-		return nil, err
+		defer pool.Close()
+		return nil, p.advise(err)
 	}
 	return p, nil
 }
@@ -70,7 +70,7 @@ func (p *postgres) Next(ctx context.Context, ps []Partition) (map[Partition]int6
 		next[q] = n
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", err)
+		return nil, fmt.Errorf("read the ledger: %w", p.advise(err))
 	}
 	return next, nil
 }
@@ -98,7 +98,7 @@ func (p *postgres) Write(ctx context.Context, b Batch) (Stats, error) {
 			return Stats{}, err
 		}
 		p.forget(b.Table.Name) // someone may have changed it
-		return Stats{}, fmt.Errorf("write %s: %w", b.Table.Name, err)
+		return Stats{}, fmt.Errorf("write %s: %w", b.Table.Name, p.advise(err))
 	}
 	return stats, nil
 }

@@ -93,7 +93,7 @@ func (p *postgres) Prepare(ctx context.Context, t Table) error {
 		return nil
 	}
 	if err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error { return p.prepare(ctx, tx, t) }); err != nil {
-		return fmt.Errorf("prepare table %s: %w", t.Name, err)
+		return fmt.Errorf("prepare table %s: %w", t.Name, p.advise(err))
 	}
 	p.mu.Lock()
 	p.prepared[t.Name] = fits

@@ -1,0 +1,57 @@
+package sink
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// advise adds to an error of the server, or of the way to it, what to do about it. Others come back as they are.
+func (p *postgres) advise(err error) error {
+	if a := p.advice(err); a != "" {
+		return fmt.Errorf("%w: %s", err, a)
+	}
+	return err
+}
+
+func (p *postgres) advice(err error) string {
+	cfg := p.pool.Config().ConnConfig
+	user, schema := pgx.Identifier{cfg.User}.Sanitize(), pgx.Identifier{p.schema}.Sanitize()
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code { // PostgreSQL manual, Appendix A
+		case "42501": // insufficient_privilege
+			switch {
+			case strings.Contains(pg.Message, "for database"):
+				return fmt.Sprintf("the schema is not there and the user may not create it; an administrator can: CREATE SCHEMA %s AUTHORIZATION %s", schema, user)
+			case strings.Contains(pg.Message, "must be owner"):
+				return fmt.Sprintf("columns are added by the owner of a table; an administrator can: ALTER TABLE ... OWNER TO %s", user)
+			}
+			return fmt.Sprintf("an administrator can: GRANT USAGE, CREATE ON SCHEMA %s TO %s; GRANT ALL ON ALL TABLES IN SCHEMA %[1]s TO %[2]s", schema, user)
+		case "28P01", "28000": // invalid_password, invalid_authorization_specification
+			return "check user and password in WAREHOUSE_URL, and pg_hba.conf of the server"
+		case "3D000": // invalid_catalog_name
+			return fmt.Sprintf("check the database in WAREHOUSE_URL; an administrator can: CREATE DATABASE %s OWNER %s", pgx.Identifier{cfg.Database}.Sanitize(), user)
+		case "53300": // too_many_connections
+			return "raise max_connections of the server, or set pool_max_conns in WAREHOUSE_URL"
+		case "25006": // read_only_sql_transaction
+			return "this is a replica, or read-only: WAREHOUSE_URL has to name the server that takes writes"
+		}
+		return ""
+	}
+	var dns *net.DNSError
+	var dial *net.OpError
+	switch {
+	case strings.Contains(err.Error(), "server refused TLS"):
+		return "the server has no TLS: add ?sslmode=disable to WAREHOUSE_URL, where the network is yours"
+	case errors.As(err, &dns):
+		return "check the host in WAREHOUSE_URL"
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return "check host and port in WAREHOUSE_URL, and that the server runs"
+	}
+	return ""
+}
