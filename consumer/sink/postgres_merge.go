@@ -72,6 +72,12 @@ func (p *postgres) merge(ctx context.Context, tx pgx.Tx, b Batch, docs, tombs []
 		return Stats{}, rejected(err, c.columns)
 	}
 
+	if b.Table.Mode != Upsert {
+		// By the index on the key, as ON CONFLICT would: what the server guesses of a stage without statistics makes it read the whole table.
+		if _, err := tx.Exec(ctx, `SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_hashjoin', 'enable_mergejoin']) AS name`); err != nil {
+			return Stats{}, err
+		}
+	}
 	m := pgMerge{p, b, names}
 	stats := Stats{}
 	for _, sql := range m.statements(slices.Sorted(maps.Keys(have)), len(tombs) > 0) {
