@@ -23,6 +23,7 @@ func main() {
 		Config:  &cfg,
 		Once:    "load everything there is, then exit",
 		Run: func(ctx context.Context, o ops.Options) (err error) {
+			cfg.Warehouse.Wait = !o.Once
 			to, err := cfg.Open(ctx, o.Log)
 			if err != nil {
 				return err

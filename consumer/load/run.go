@@ -158,14 +158,19 @@ func (l *loader) connect(ctx context.Context, kafka broker.Config) error {
 		return err
 	}
 	l.admin = kadm.NewClient(client)
-	if err := l.prepareTopics(ctx, client, kafka); err != nil {
+	if err := l.retryUnless(ctx, broker.Final, "reach Kafka at "+strings.Join(kafka.Brokers, ","), func() error {
+		if err := l.prepareTopics(ctx, client, kafka); err != nil {
+			return err
+		}
+		about, err := l.admin.BrokerMetadata(ctx)
+		if err != nil {
+			return broker.Explain(err)
+		}
+		l.cluster = about.Cluster
+		return nil
+	}); err != nil {
 		return err
 	}
-	about, err := l.admin.BrokerMetadata(ctx)
-	if err != nil {
-		return broker.Explain(fmt.Errorf("reach Kafka at %s: %w", strings.Join(kafka.Brokers, ","), err))
-	}
-	l.cluster = about.Cluster
 	fetch := int32(min(max(l.memory.limit/fetchShare, minFetch), maxFetch))
 	l.kafka, err = kafka.NewClient(append([]kgo.Opt{
 		kgo.ConsumerGroup(l.cfg.Group),

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -16,6 +17,7 @@ type Config struct {
 	Dataset string     `env:"WAREHOUSE_DATASET, default=tiledesk" help:"schema, or directory, that holds the tables"`
 	Deletes Deletes    `env:"DELETE_MODE, default=soft" help:"what a deletion does to its row: soft sets _deleted_at, hard removes it"`
 	Modes   Modes      `env:"WRITE_MODE, default=upsert" help:"what a table keeps: upsert the newest version of a row, append every version, history every version and when it held; messages=append for one, or both with commas"`
+	Wait    bool       // for ever, for a warehouse that is away when it is opened; else half a minute
 }
 
 // Deletes says what a tombstone does to its row.
@@ -52,7 +54,12 @@ func (c Config) Open(ctx context.Context, dataDir string, log *slog.Logger) (Sin
 	if c.Deletes == Hard && c.Modes.keepsVersions() {
 		return nil, ops.Usagef("DELETE_MODE=hard: a table that keeps every version (WRITE_MODE append or history) takes soft only")
 	}
-	to, err := Open(ctx, rawURL, c.Dataset)
+	var to Sink
+	again := ops.Retry{Log: log, Once: !c.Wait, Final: func(err error) bool { return !errors.Is(err, errAway) }}
+	err := again.Do(ctx, "open the warehouse", func() (err error) {
+		to, err = Open(ctx, rawURL, c.Dataset)
+		return err
+	})
 	if err != nil || c.Deletes != Hard && !c.Modes.keepsVersions() {
 		return to, err
 	}

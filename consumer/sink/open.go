@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -20,6 +21,9 @@ var destinations = map[string]func(ctx context.Context, u *url.URL, dataset stri
 	"postgres":   openPostgres,
 	"postgresql": openPostgres,
 }
+
+// errAway is in the error of an opener that could not reach the warehouse, or not get an answer: another try may.
+var errAway = errors.New("the warehouse is away")
 
 // Open opens the warehouse that the URL names; its tables are in the dataset: a schema, or a directory. A URL that
 // cannot be used is an *ops.UsageError. No error holds the URL's password.

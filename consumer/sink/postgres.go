@@ -42,7 +42,10 @@ func openPostgres(ctx context.Context, u *url.URL, dataset string) (Sink, error)
 	p := &postgres{pool: pool, schema: pgName(dataset), prepared: map[string]string{}}
 	if err := p.setup(ctx); err != nil {
 		defer pool.Close()
-		return nil, p.advise(err)
+		if err = p.advise(err); away(err) {
+			return nil, fmt.Errorf("%w: %w", errAway, err)
+		}
+		return nil, err
 	}
 	return p, nil
 }

@@ -3,8 +3,11 @@ package sink
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -54,4 +57,24 @@ func (p *postgres) advice(err error) string {
 		return "check host and port in WAREHOUSE_URL, and that the server runs"
 	}
 	return ""
+}
+
+// away tells errors that pass when the server or the network comes back: whatever the server has not said itself, and of what it
+// says, that it starts, stops, or has no room (PostgreSQL manual, Appendix A). Names that do not exist and certificates that are
+// not trusted stay so.
+func away(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code {
+		case "57P01", "57P02", "57P03", "53300", "40001", "40P01": // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, serialization_failure, deadlock_detected
+			return true
+		}
+		return strings.HasPrefix(pg.Code, "08") // connection exception
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return !dns.IsNotFound
+	}
+	var dial *net.OpError
+	return errors.As(err, &dial) && slices.Contains([]string{"dial", "read", "write"}, dial.Op) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || pgconn.Timeout(err)
 }

@@ -40,6 +40,7 @@ func (c Config) options() ([]kgo.Opt, error) {
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(clientID),
 		kgo.WithLogger(logger{}),
+		kgo.AlwaysRetryEOF(), // a first reply may be lost like any other: that sign-in is missing is said at the end
 	}
 	switch {
 	case c.UseTLS:

@@ -95,9 +95,11 @@ func (o OAuth) token() (func(context.Context) (string, error), error) {
 		t, err := source.Token()
 		var refused *oauth2.RetrieveError
 		switch {
-		case errors.As(err, &refused):
-			return "", fmt.Errorf("KAFKA_SASL_OAUTH_TOKEN_URL: get a token: %s %s: check KAFKA_SASL_OAUTH_CLIENT_ID, KAFKA_SASL_OAUTH_CLIENT_SECRET and KAFKA_SASL_OAUTH_SCOPE",
+		case errors.As(err, &refused) && refused.Response.StatusCode < 500 && refused.Response.StatusCode != http.StatusTooManyRequests:
+			return "", ops.Usagef("KAFKA_SASL_OAUTH_TOKEN_URL: get a token: %s %s: check KAFKA_SASL_OAUTH_CLIENT_ID, KAFKA_SASL_OAUTH_CLIENT_SECRET and KAFKA_SASL_OAUTH_SCOPE",
 				refused.Response.Status, refused.ErrorCode)
+		case errors.As(err, &refused):
+			return "", fmt.Errorf("KAFKA_SASL_OAUTH_TOKEN_URL: get a token: %s %s", refused.Response.Status, refused.ErrorCode)
 		case err != nil:
 			return "", fmt.Errorf("KAFKA_SASL_OAUTH_TOKEN_URL: get a token: %s", ops.RedactURL(err.Error()))
 		}

@@ -42,6 +42,7 @@ func Run(ctx context.Context, cfg Config, o ops.Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, env.Close()) }()
 
+	cfg.Warehouse.Wait = !o.Once
 	to, err := cfg.Warehouse.Open(ctx, cfg.DataDir, o.Log)
 	if err != nil {
 		return err

@@ -139,10 +139,16 @@ func (p *producer) prepare(ctx context.Context) (int32, error) {
 			topics = append(topics, t)
 		}
 	}
-	if err := broker.Ensure(ctx, cl, p.log, topics...); err != nil {
+	prepare := func() error { return broker.Ensure(ctx, cl, p.log, topics...) }
+	if err := p.retry(broker.Final).Do(ctx, "prepare the topics", prepare); err != nil {
 		return 0, err
 	}
 	return topics[0].Partitions, nil // Ensure refuses a checkpoint topic with another number
+}
+
+// retry waits for Kafka and the registry, with Config.Once for half a minute at most.
+func (p *producer) retry(final func(error) bool) ops.Retry {
+	return ops.Retry{Log: p.log, Once: p.cfg.Once, Final: final}
 }
 
 // lanes groups the streams by checkpoint partition: a project's streams share a lane.

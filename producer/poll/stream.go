@@ -136,7 +136,7 @@ func (s *stream) records(ctx context.Context, page tiledesk.Page) (records []*kg
 	for _, doc := range page.Docs {
 		r := &kgo.Record{Topic: topic, Key: []byte(doc.ID), Headers: headers, Timestamp: extracted}
 		var err error
-		if r.Value, err = s.codec.Encode(ctx, s.resource, doc.JSON); err == nil {
+		if r.Value, err = s.encode(ctx, doc.JSON); err == nil {
 			err = fits(r)
 		}
 		switch {
@@ -152,4 +152,14 @@ func (s *stream) records(ctx context.Context, page tiledesk.Page) (records []*kg
 		records = append(records, &kgo.Record{Topic: topic, Key: []byte(id), Headers: headers, Timestamp: extracted})
 	}
 	return records, refused, nil
+}
+
+// encode waits for the registry, which is asked with the first document.
+func (s *stream) encode(ctx context.Context, doc []byte) (frame []byte, err error) {
+	final := func(err error) bool { return errors.Is(err, schemas.ErrDocument) || broker.Final(err) }
+	err = s.retry(final).Do(ctx, "register the schema of "+s.resource.Name, func() error {
+		frame, err = s.codec.Encode(ctx, s.resource, doc)
+		return err
+	})
+	return frame, err
 }
