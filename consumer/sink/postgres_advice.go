@@ -1,13 +1,11 @@
 package sink
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -60,21 +58,26 @@ func (p *postgres) advice(err error) string {
 }
 
 // away tells errors that pass when the server or the network comes back: whatever the server has not said itself, and of what it
-// says, that it starts, stops, or has no room (PostgreSQL manual, Appendix A). Names that do not exist and certificates that are
-// not trusted stay so.
+// says, that it starts, stops, or has no room (PostgreSQL manual, Appendix A). A name that does not exist and a TLS that the two
+// sides do not agree on stay so.
 func away(err error) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	var (
+		pg          *pgconn.PgError
+		dns         *net.DNSError
+		certificate *tls.CertificateVerificationError
+		alert       *net.OpError
+	)
+	switch {
+	case errors.As(err, &pg):
 		switch pg.Code {
 		case "57P01", "57P02", "57P03", "53300", "40001", "40P01": // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, serialization_failure, deadlock_detected
 			return true
 		}
 		return strings.HasPrefix(pg.Code, "08") // connection exception
-	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	case errors.As(err, &dns):
 		return !dns.IsNotFound
+	case errors.As(err, &certificate), errors.As(err, &alert) && alert.Op == "remote error", strings.Contains(err.Error(), "server refused TLS"):
+		return false
 	}
-	var dial *net.OpError
-	return errors.As(err, &dial) && slices.Contains([]string{"dial", "read", "write"}, dial.Op) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || pgconn.Timeout(err)
+	return true
 }
