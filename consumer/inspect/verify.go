@@ -26,8 +26,8 @@ type Config struct {
 	Kafka     broker.Config
 	Warehouse string // URL
 	Dataset   string
-	Hard      bool                 // deletions remove rows
-	Modes     map[string]sink.Mode // by table; none is Upsert
+	Hard      bool       // deletions remove rows
+	Modes     sink.Modes // what each table keeps
 	Memory    int64
 	Resources []schemas.Resource
 }
@@ -121,7 +121,7 @@ func (v *verifier) key(topic string, id int32) sink.Partition {
 // topic compares one topic with its table.
 func (v *verifier) topic(ctx context.Context, r schemas.Resource) error {
 	c := &check{verifier: v, resource: r, table: resourceTable(r), name: r.Topic(v.Kafka.Prefix), parts: map[int32]*Partition{}, told: map[Kind]int{}}
-	c.table.Mode = v.Modes[r.Name]
+	c.table.Mode = v.Modes.Of(r.Name)
 	if err := c.prepare(ctx); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,8 +24,11 @@ func TestVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.modes = sink.Modes{"leads": sink.Append}
 	verify := func(memory int64) *Report {
-		r, err := Verify(t.Context(), Config{Kafka: w.kafka, Warehouse: w.url, Dataset: w.dataset, Memory: memory, Resources: rs, Modes: map[string]sink.Mode{"leads": sink.Append}})
+		cfg := Settings{Kafka: w.kafka, Warehouse: w.config()}.config(rs)
+		cfg.Memory = memory
+		r, err := Verify(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,4 +46,35 @@ func TestVersions(t *testing.T) {
 	w.spoil(`DELETE FROM @.leads WHERE _id = '`+key(4)+`' AND updated_at = '2026-03-01T12:02:00Z'`, `INSERT INTO @.leads SELECT * FROM @.leads WHERE _id = '`+key(28)+`' AND _deleted_at IS NOT NULL`,
 		`UPDATE @.leads SET fullname = 'Eve' WHERE _id = '`+key(5)+`' AND updated_at = '2026-03-01T12:01:00Z'`)
 	w.wantFound(verify(1<<20), map[Kind]int64{Missing: 1, Twice: 1, Different: 1}, key(4))
+}
+
+// TestModes verifies what the loader makes of WRITE_MODE, on every warehouse, and a version that is lost.
+func TestModes(t *testing.T) {
+	test := func(t *testing.T, open func(t *testing.T) *world) {
+		for _, mode := range []sink.Mode{sink.Append, sink.History} {
+			t.Run(mode.String(), func(t *testing.T) {
+				t.Parallel()
+				w := open(t)
+				w.modes = sink.Modes{"": mode, "tags": sink.Upsert}
+				w.fill()
+				w.load()
+				r := w.verify(1 << 20)
+				w.wantProven(r)
+				rows := map[string]int64{}
+				for _, p := range r.Partitions {
+					rows[p.Topic] += p.Rows
+				}
+				if want := map[string]int64{"test.leads": 53, "test.tags": 31}; !maps.Equal(rows, want) {
+					t.Errorf("rows %v, want %v", rows, want)
+				}
+				if strings.HasPrefix(w.url, "file:") {
+					return
+				}
+				w.spoil(`DELETE FROM @.leads WHERE _id = '` + key(4) + `' AND updated_at = '2026-03-01T12:02:00Z'`)
+				w.wantFound(w.verify(1<<20), map[Kind]int64{Missing: 1}, key(4))
+			})
+		}
+	}
+	each(t, test)
+	t.Run("files", func(t *testing.T) { test(t, filesWorld) })
 }

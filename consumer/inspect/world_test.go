@@ -41,6 +41,7 @@ type world struct {
 	url     string
 	dataset string
 	deletes sink.Deletes
+	modes   sink.Modes
 }
 
 const partitions = 3
@@ -140,7 +141,7 @@ func (w *world) fill() {
 }
 
 func (w *world) config() sink.Config {
-	return sink.Config{URL: ops.Secret(w.url), Dataset: w.dataset, Deletes: w.deletes}
+	return sink.Config{URL: ops.Secret(w.url), Dataset: w.dataset, Deletes: w.deletes, Modes: w.modes}
 }
 
 // load loads everything that there is.
@@ -167,7 +168,9 @@ func (w *world) verify(memory int64) *Report {
 	if err != nil {
 		w.Fatal(err)
 	}
-	r, err := Verify(w.Context(), Config{Kafka: w.kafka, Warehouse: w.url, Dataset: w.dataset, Hard: w.deletes == sink.Hard, Memory: memory, Resources: rs})
+	cfg := Settings{Kafka: w.kafka, Warehouse: w.config()}.config(rs)
+	cfg.Memory = memory
+	r, err := Verify(w.Context(), cfg)
 	if err != nil {
 		w.Fatal(err)
 	}

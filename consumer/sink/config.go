@@ -96,6 +96,6 @@ func (c configured) Write(ctx context.Context, b Batch) (Stats, error) {
 }
 
 func (c configured) table(t Table) Table {
-	t.HardDelete, t.Mode = c.hard, c.modes.of(t.Name)
+	t.HardDelete, t.Mode = c.hard, c.modes.Of(t.Name)
 	return t
 }

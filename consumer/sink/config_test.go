@@ -96,7 +96,7 @@ func TestWriteModes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer to.Close()
-	for name, want := range map[string]int{"tags": 2, "messages": 1, "requests": 2} {
+	for name, want := range map[string]int{"tags": 2, "messages": 1, "requests": 2, "_tilestream_doctor": 1} {
 		table := sinktest.Table(name)
 		if err := to.Prepare(t.Context(), table); err != nil {
 			t.Fatal(err)

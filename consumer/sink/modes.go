@@ -43,8 +43,9 @@ func (*Modes) Takes() string {
 	return "upsert, append or history, TABLE=MODE such as messages=append, or both with commas"
 }
 
-func (m Modes) of(table string) Mode {
-	if mode, ok := m[table]; ok {
+// Of is the mode of a table. Tables of Tilestream's own, such as the doctor's, hold what is so now, whatever the others keep.
+func (m Modes) Of(table string) Mode {
+	if mode, ok := m[table]; ok || strings.HasPrefix(table, "_tilestream_") {
 		return mode
 	}
 	return m[""]
