@@ -20,10 +20,10 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
-// files is a warehouse of Parquet files in a directory. Every version of a row is kept; FilesQuery finds the newest. How
+// files is a warehouse of Parquet files in a directory or in a part of a bucket. Every version of a row is kept; FilesQuery finds the newest. How
 // a write becomes visible, why every file that readers can see is committed and what a crash leaves: DESIGN.md, Files.
 type files struct {
-	disk disk
+	store store
 
 	mu       sync.Mutex
 	logs     map[logKey]*txlog
@@ -35,16 +35,16 @@ func openFiles(ctx context.Context, u *url.URL, dataset string) (Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := newFiles(disk{root: dir + "/" + element(dataset)})
+	d := disk{root: dir + "/" + element(dataset)}
 	// A directory that cannot be made is a mistake in the configuration: better known now than at the first batch.
-	if err := f.disk.mkdir("."); err != nil {
+	if err := d.mkdir("."); err != nil {
 		return nil, err
 	}
-	return f, nil
+	return newFiles(d), nil
 }
 
-func newFiles(d disk) *files {
-	return &files{disk: d, logs: map[logKey]*txlog{}, prepared: map[string]bool{}}
+func newFiles(s store) *files {
+	return &files{store: s, logs: map[logKey]*txlog{}, prepared: map[string]bool{}}
 }
 
 func newAttempt() string {
@@ -58,7 +58,7 @@ func (f *files) log(k logKey) *txlog {
 	defer f.mu.Unlock()
 	l, ok := f.logs[k]
 	if !ok {
-		l = &txlog{disk: f.disk, key: k}
+		l = &txlog{store: f.store, key: k}
 		f.logs[k] = l
 	}
 	return l
@@ -156,18 +156,27 @@ func (w *write) run(ctx context.Context, b Batch) error {
 	}
 	if err != nil {
 		if !errors.Is(err, errUnsure) {
-			err = errors.Join(err, w.discard())
+			ctx, cancel := afterwards(ctx)
+			defer cancel()
+			err = errors.Join(err, w.discard(ctx))
 		}
 		return err
 	}
 	// Committed: from here on the context counts no more.
-	if err := w.log.publish(w.commit, w.staged); err != nil {
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
+	if err := w.log.publish(ctx, w.commit, w.staged); err != nil {
 		return err
 	}
 	w.log.mu.Lock()
 	defer w.log.mu.Unlock()
 	_ = w.log.settle(ctx) // of others' writes: what fails stays, and fails the next Next
 	return nil
+}
+
+// afterwards is a context for what has to be done even if the caller waits no more. What it leaves, the next Next finishes.
+func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 }
 
 // stage writes the rows, a file for each date of extraction.
@@ -183,7 +192,7 @@ func (w *write) stage(ctx context.Context, b Batch) error {
 	for i, date := range slices.Sorted(maps.Keys(dates)) {
 		file := dataFile{date: date}
 		rows := counting(b.Rows, dates[date], &file.Rows)
-		file.Bytes, err = w.log.disk.create(w.log.pendingName(w.staged.of(i)), func(out io.Writer) error {
+		file.Bytes, err = w.log.store.create(ctx, w.log.pendingName(w.staged.of(i)), func(out io.Writer) error {
 			return writeParquet(ctx, out, b.Rows.Schema(), rows, "tilestream.table", b.Table.Name, "tilestream.load_id", b.ID,
 				"tilestream.group", w.commit.Group, "tilestream.topic", w.commit.Topic, "tilestream.ranges", string(ranges))
 		})
@@ -193,13 +202,13 @@ func (w *write) stage(ctx context.Context, b Batch) error {
 		w.commit.Files = append(w.commit.Files, file)
 	}
 	// A commit that survives a power cut must find its files.
-	return w.log.disk.syncDir(path.Dir(w.log.pendingName(w.staged)))
+	return w.log.store.sync(ctx, path.Dir(w.log.pendingName(w.staged)))
 }
 
-func (w *write) discard() error {
+func (w *write) discard(ctx context.Context) error {
 	var errs []error
 	for i := range w.commit.Files {
-		errs = append(errs, w.log.disk.remove(w.log.pendingName(w.staged.of(i))))
+		errs = append(errs, w.log.store.remove(ctx, w.log.pendingName(w.staged.of(i))))
 	}
 	return errors.Join(errs...)
 }
@@ -251,5 +260,5 @@ func counting(rows arrow.RecordBatch, runs []run, n *int64) iter.Seq[arrow.Recor
 	}
 }
 
-// Close has nothing to release: no file stays open between calls.
-func (f *files) Close() error { return nil }
+// Close releases the store.
+func (f *files) Close() error { return f.store.Close() }

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,15 +12,11 @@ import (
 	"runtime"
 )
 
-// disk is a directory used as an object store: whole objects appear at once under a slash-separated name. An
-// absent object is fs.ErrNotExist.
+// disk is a directory used as an object store.
 type disk struct {
 	root  string
 	fault func(op, name string) error // tests: called before each step; an error fails the step
 }
-
-// errUnsure marks an error after which a commit may have happened.
-var errUnsure = errors.New("it may be committed: the ledger tells")
 
 func (d disk) step(op, name string) error {
 	if d.fault == nil {
@@ -28,11 +25,13 @@ func (d disk) step(op, name string) error {
 	return d.fault(op, name)
 }
 
+// Close has nothing to release: no file stays open between calls.
+func (d disk) Close() error { return nil }
+
 func (d disk) path(name string) string { return filepath.Join(d.root, filepath.FromSlash(name)) }
 
-// create writes a new object under a name that nobody else uses or reads yet, and returns its size. Its content is on
-// the medium then; its name is after syncDir. After an error nothing is left of it.
-func (d disk) create(name string, write func(io.Writer) error) (size int64, err error) {
+// create takes a name for taken where it is: nobody else uses it.
+func (d disk) create(_ context.Context, name string, write func(io.Writer) error) (size int64, err error) {
 	if err := d.mkdir(path.Dir(name)); err != nil {
 		return 0, err
 	}
@@ -61,11 +60,9 @@ func (d disk) create(name string, write func(io.Writer) error) (size int64, err 
 	return w.n, f.Sync()
 }
 
-// createIfAbsent makes the object at the name, all of it at once and on the medium, unless there is one: then it is fs.ErrExist. Of
-// several callers, in any process, one wins. temp is a name that nobody else writes; it is fs.ErrNotExist where somebody
-// has removed it on the way. errUnsure: the object may be there.
-func (d disk) createIfAbsent(name, temp string, data []byte) error {
-	if _, err := d.create(temp, func(w io.Writer) error { _, err := w.Write(data); return err }); err != nil {
+// createIfAbsent links a synced temporary file to the name.
+func (d disk) createIfAbsent(ctx context.Context, name, temp string, data []byte) error {
+	if _, err := d.create(ctx, temp, func(w io.Writer) error { _, err := w.Write(data); return err }); err != nil {
 		return err
 	}
 	defer os.Remove(d.path(temp)) // if not now, txlog.settle does it
@@ -87,9 +84,8 @@ func (d disk) createIfAbsent(name, temp string, data []byte) error {
 	return nil
 }
 
-// move gives an object its final name. It may be called again, by anyone, for the same two names. A power cut may undo
-// it: then the object still has its first name.
-func (d disk) move(from, to string) error {
+// move renames. A power cut may undo it: then the object still has its first name.
+func (d disk) move(_ context.Context, from, to string) error {
 	if err := d.mkdir(path.Dir(to)); err != nil {
 		return err
 	}
@@ -105,8 +101,7 @@ func (d disk) move(from, to string) error {
 	return err
 }
 
-// remove removes an object that may be gone already.
-func (d disk) remove(name string) error {
+func (d disk) remove(_ context.Context, name string) error {
 	if err := d.step("remove", name); err != nil {
 		return err
 	}
@@ -116,10 +111,9 @@ func (d disk) remove(name string) error {
 	return nil
 }
 
-func (d disk) read(name string) ([]byte, error) { return os.ReadFile(d.path(name)) }
+func (d disk) read(_ context.Context, name string) ([]byte, error) { return os.ReadFile(d.path(name)) }
 
-// list returns the last elements of the names below a directory, in order. An absent directory is empty.
-func (d disk) list(dir string) ([]string, error) {
+func (d disk) list(_ context.Context, dir string) ([]string, error) {
 	entries, err := os.ReadDir(d.path(dir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -150,6 +144,8 @@ func (d disk) mkdir(dir string) error {
 	}
 	return d.syncDir(path.Dir(dir))
 }
+
+func (d disk) sync(_ context.Context, dir string) error { return d.syncDir(dir) }
 
 // syncDir has the directory's entries on the medium. Windows has no such call: its file systems journal them.
 func (d disk) syncDir(dir string) error {

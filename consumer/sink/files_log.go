@@ -79,8 +79,8 @@ func (c commit) moved(ranges []commitRange) []ledgerEntry {
 // txlog is the log of one topic's loads by one group. head is the newest commit that this process knows: another one may
 // have committed since, which creating head's successor finds out.
 type txlog struct {
-	disk disk
-	key  logKey
+	store store
+	key   logKey
 
 	mu        sync.Mutex
 	head      commit
@@ -114,7 +114,7 @@ func (l *txlog) fenced(ranges []commitRange) error {
 func (l *txlog) refresh(ctx context.Context) error {
 	l.known = false
 	dir := path.Join(loadsDir, l.key.dir())
-	dirs, err := l.disk.list(dir)
+	dirs, err := l.store.list(ctx, dir)
 	if err != nil {
 		return fmt.Errorf("find the newest commit: %w", err)
 	}
@@ -125,14 +125,14 @@ func (l *txlog) refresh(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		files, err := l.disk.list(path.Join(dir, name))
+		files, err := l.store.list(ctx, path.Join(dir, name))
 		if err != nil {
 			return fmt.Errorf("find the newest commit: %w", err)
 		}
 		for _, file := range slices.Backward(files) {
 			if m := commitFile.FindStringSubmatch(file); m != nil {
 				seq, _ := strconv.ParseInt(m[1], 10, 64) // twelve digits
-				l.head, err = l.read(seq)
+				l.head, err = l.read(ctx, seq)
 				l.known = err == nil
 				return err
 			}
@@ -143,21 +143,21 @@ func (l *txlog) refresh(ctx context.Context) error {
 	return nil
 }
 
-func (l *txlog) read(seq int64) (commit, error) {
+func (l *txlog) read(ctx context.Context, seq int64) (commit, error) {
 	name := l.key.commitName(seq)
-	text, err := l.disk.read(name)
+	text, err := l.store.read(ctx, name)
 	if err != nil {
 		return commit{}, fmt.Errorf("read commit: %w", err)
 	}
 	var c commit
 	if err := json.Unmarshal(text, &c); err != nil {
-		return commit{}, fmt.Errorf("commit %s is damaged: %w: restore this file, or load into another dataset (WAREHOUSE_DATASET)", l.disk.path(name), err)
+		return commit{}, fmt.Errorf("commit %s is damaged: %w: restore this file, or load into another dataset (WAREHOUSE_DATASET)", l.store.path(name), err)
 	}
 	if c.Format != commitFormat || c.Seq != seq {
-		return commit{}, fmt.Errorf("commit %s has format %d and number %d: this version reads format %d", l.disk.path(name), c.Format, c.Seq, commitFormat)
+		return commit{}, fmt.Errorf("commit %s has format %d and number %d: this version reads format %d", l.store.path(name), c.Format, c.Seq, commitFormat)
 	}
 	if have := (logKey{c.Cluster, c.Group, c.Topic}); have != l.key {
-		return commit{}, fmt.Errorf("commit %s is of %q, not of %q: the file system takes both names for the same", l.disk.path(name), have, l.key)
+		return commit{}, fmt.Errorf("commit %s is of %q, not of %q: the file system takes both names for the same", l.store.path(name), have, l.key)
 	}
 	return c, nil
 }
@@ -183,7 +183,7 @@ func (l *txlog) commit(ctx context.Context, c commit, temp pending) (commit, err
 		if err != nil {
 			return c, fmt.Errorf("encode commit: %w", err)
 		}
-		err = l.disk.createIfAbsent(l.key.commitName(c.Seq), l.pendingName(temp), append(text, '\n'))
+		err = l.store.createIfAbsent(ctx, l.key.commitName(c.Seq), l.pendingName(temp), append(text, '\n'))
 		switch {
 		case err == nil:
 			l.head = c
@@ -200,7 +200,7 @@ func (l *txlog) commit(ctx context.Context, c commit, temp pending) (commit, err
 			return c, fmt.Errorf("commit: %w", err)
 		}
 		// Somebody has taken the number; over a network it can be this very request, sent twice.
-		taken, err := l.read(c.Seq)
+		taken, err := l.read(ctx, c.Seq)
 		if err == nil {
 			err = l.refresh(ctx)
 		}
@@ -214,9 +214,9 @@ func (l *txlog) commit(ctx context.Context, c commit, temp pending) (commit, err
 }
 
 // publish shows the committed files to readers.
-func (l *txlog) publish(c commit, staged pending) error {
+func (l *txlog) publish(ctx context.Context, c commit, staged pending) error {
 	for i, f := range c.Files {
-		if err := l.disk.move(l.pendingName(staged.of(i)), f.Path); err != nil {
+		if err := l.store.move(ctx, l.pendingName(staged.of(i)), f.Path); err != nil {
 			return fmt.Errorf("publish committed file %s: %w", f.Path, err)
 		}
 	}
@@ -229,7 +229,7 @@ func (l *txlog) sweep(ctx context.Context) error {
 	if err := l.refresh(ctx); err != nil {
 		return err
 	}
-	names, err := l.disk.list(path.Join(pendingDir, l.key.dir()))
+	names, err := l.store.list(ctx, path.Join(pendingDir, l.key.dir()))
 	if err != nil {
 		return fmt.Errorf("find files of unfinished writes: %w", err)
 	}
@@ -254,7 +254,7 @@ func (l *txlog) settle(ctx context.Context) error {
 			stay = append(stay, p)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("finish the write of %s: %w", l.disk.path(l.pendingName(p.pending)), err))
+			errs = append(errs, fmt.Errorf("finish the write of %s: %w", l.store.path(l.pendingName(p.pending)), err))
 		}
 	}
 	l.leftovers = stay
@@ -272,22 +272,22 @@ func (l *txlog) finish(ctx context.Context, p *leftover) (done bool, err error) 
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		c, err := l.read(p.look)
+		c, err := l.read(ctx, p.look)
 		if err != nil {
 			return false, err
 		}
 		if c.Attempt == p.attempt {
 			if i, err := strconv.Atoi(p.part); err == nil && i < len(c.Files) {
-				err = l.disk.move(l.pendingName(p.pending), c.Files[i].Path)
+				err = l.store.move(ctx, l.pendingName(p.pending), c.Files[i].Path)
 				return err == nil, err
 			}
-			err = l.disk.remove(l.pendingName(p.pending)) // the commit object's temporary name
+			err = l.store.remove(ctx, l.pendingName(p.pending)) // the commit object's temporary name
 			return err == nil, err
 		}
 	}
 	if l.head.next(p.partition) <= p.from {
 		return false, nil
 	}
-	err = l.disk.remove(l.pendingName(p.pending))
+	err = l.store.remove(ctx, l.pendingName(p.pending))
 	return err == nil, err
 }

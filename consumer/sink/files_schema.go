@@ -44,7 +44,7 @@ func (f *files) prepare(ctx context.Context, name string, t Table) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	have, err := f.disk.list(path.Dir(name))
+	have, err := f.store.list(ctx, path.Dir(name))
 	if err != nil || slices.Contains(have, path.Base(name)) {
 		return err
 	}
@@ -56,7 +56,7 @@ func (f *files) prepare(ctx context.Context, name string, t Table) error {
 		if !strings.HasPrefix(h, "schema-") {
 			continue
 		}
-		text, err := f.disk.read(path.Join(path.Dir(name), h))
+		text, err := f.store.read(ctx, path.Join(path.Dir(name), h))
 		if err != nil {
 			return err
 		}
@@ -71,10 +71,10 @@ func (f *files) prepare(ctx context.Context, name string, t Table) error {
 		}
 	}
 	temp := path.Join(pendingDir, "schema-"+newAttempt())
-	if _, err := f.disk.create(temp, func(w io.Writer) error { return writeParquet(ctx, w, t.Schema, noRows, "tilestream.table", t.Name) }); err != nil {
+	if _, err := f.store.create(ctx, temp, func(w io.Writer) error { return writeParquet(ctx, w, t.Schema, noRows, "tilestream.table", t.Name) }); err != nil {
 		return err
 	}
-	return f.disk.move(temp, name) // a file of this name has this very content
+	return f.store.move(ctx, temp, name) // a file of this name has this very content
 }
 
 func noRows(func(arrow.RecordBatch) bool) {}

@@ -39,12 +39,12 @@ type dialect struct {
 
 	// from is the source of a table's rows, or of all versions where the Table is only a name; "" where there is none. Nil: the
 	// table of that name in the dataset.
-	from func(v *View, t Table) (string, error)
+	from func(ctx context.Context, v *View, t Table) (string, error)
 	// pages returns conditions that cut a table into parts; nil: the driver streams a result of any size.
 	pages func(ctx context.Context, v *View, t Table, from string) ([]string, error)
 	// ledger and loads read what is not kept in tables; nil: the system tables.
-	ledger func() (map[Partition]int64, error)
-	loads  func(table string, n int) iter.Seq2[Load, error]
+	ledger func(ctx context.Context) (map[Partition]int64, error)
+	loads  func(ctx context.Context, table string, n int) iter.Seq2[Load, error]
 	// settle waits until all that is committed can be seen; nil: it always can.
 	settle func(ctx context.Context) error
 }
@@ -119,7 +119,7 @@ func (v *View) Close() error {
 // Ledger returns every entry: for each partition the first offset that the warehouse does not hold.
 func (v *View) Ledger(ctx context.Context) (map[Partition]int64, error) {
 	if v.dialect.ledger != nil {
-		return v.dialect.ledger()
+		return v.dialect.ledger(ctx)
 	}
 	ledger := map[Partition]int64{}
 	if ok, err := v.exists(ctx, ledgerTable); err != nil || !ok {
@@ -177,7 +177,7 @@ type Load struct {
 // It ends after an error.
 func (v *View) Loads(ctx context.Context, table string, n int) iter.Seq2[Load, error] {
 	if v.dialect.loads != nil {
-		return v.dialect.loads(table, n)
+		return v.dialect.loads(ctx, table, n)
 	}
 	return func(yield func(Load, error) bool) {
 		if err := v.loads(ctx, table, n, yield); err != nil {
@@ -343,7 +343,7 @@ func (v *View) page(ctx context.Context, query string, each func(*sql.Rows) (boo
 // source is what the rows of a table are selected from; "" where there is no such table.
 func (v *View) source(ctx context.Context, t Table) (string, error) {
 	if v.dialect.from != nil {
-		return v.dialect.from(v, t)
+		return v.dialect.from(ctx, v, t)
 	}
 	if ok, err := v.exists(ctx, t.Name); err != nil || !ok {
 		return "", err

@@ -115,12 +115,13 @@ func readFiles(ctx context.Context, u *url.URL, dataset string) (*Reader, error)
 	if err != nil {
 		return nil, err
 	}
-	disk := disk{root: dir + "/" + element(dataset)}
-	if _, err := os.Stat(disk.root); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no directory %s: nothing has been loaded yet, or WAREHOUSE_URL, WAREHOUSE_DATASET (DATA_DIR) name another place", disk.root)
+	at := disk{root: dir + "/" + element(dataset)}
+	if _, err := os.Stat(at.root); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no directory %s: nothing has been loaded yet, or WAREHOUSE_URL, WAREHOUSE_DATASET (DATA_DIR) name another place", at.root)
 	} else if err != nil {
 		return nil, err
 	}
+	log := logReader{at}
 	spill := url.Values{"memory_limit": {duckMemory}, "temp_directory": {filepath.Join(os.TempDir(), "tilestream-reader")}}
 	connector, err := duckdb.NewConnector("?"+spill.Encode(), nil)
 	if err != nil {
@@ -132,8 +133,8 @@ func readFiles(ctx context.Context, u *url.URL, dataset string) (*Reader, error)
 	}
 	return &Reader{db: db, dataset: dataset, close: db.Close, dialect: dialect{
 		begin: duckReadOnly, name: strings.Clone, kinds: duckKinds,
-		from: func(_ *View, t Table) (string, error) {
-			have, err := disk.glob(t.Name)
+		from: func(ctx context.Context, _ *View, t Table) (string, error) {
+			have, err := log.glob(ctx, t.Name)
 			if err != nil || !have {
 				return "", err
 			}
@@ -143,9 +144,9 @@ func readFiles(ctx context.Context, u *url.URL, dataset string) (*Reader, error)
 			return "(" + FilesQuery(dir, dataset, t) + ")", nil
 		},
 		pages:  filesPages,
-		ledger: disk.ledger,
-		loads:  disk.loads,
-		settle: disk.settle,
+		ledger: log.ledger,
+		loads:  log.loads,
+		settle: log.settle,
 	}}, nil
 }
 

@@ -14,14 +14,17 @@ import (
 	"tilestream/internal/ops"
 )
 
+// logReader reads the logs of a warehouse of files.
+type logReader struct{ store }
+
 // glob tells whether a table has files.
-func (d disk) glob(table string) (bool, error) {
-	days, err := d.list(element(table))
+func (s logReader) glob(ctx context.Context, table string) (bool, error) {
+	days, err := s.list(ctx, element(table))
 	if err != nil {
 		return false, err
 	}
 	for _, day := range days {
-		files, err := d.list(path.Join(element(table), day))
+		files, err := s.list(ctx, path.Join(element(table), day))
 		if err != nil {
 			return false, err
 		}
@@ -33,12 +36,12 @@ func (d disk) glob(table string) (bool, error) {
 }
 
 // logs lists the directories of all logs.
-func (d disk) logs() (dirs []string, err error) {
+func (s logReader) logs(ctx context.Context) (dirs []string, err error) {
 	dirs = []string{loadsDir}
 	for range 3 { // cluster, group, topic
 		var deeper []string
 		for _, dir := range dirs {
-			names, err := d.list(dir)
+			names, err := s.list(ctx, dir)
 			if err != nil {
 				return nil, err
 			}
@@ -52,14 +55,14 @@ func (d disk) logs() (dirs []string, err error) {
 }
 
 // ledger is what the newest commits of all logs say. Of the newest load of a log, files may be about to become visible.
-func (d disk) ledger() (map[Partition]int64, error) {
-	logs, err := d.logs()
+func (s logReader) ledger(ctx context.Context) (map[Partition]int64, error) {
+	logs, err := s.logs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", err)
 	}
 	ledger := map[Partition]int64{}
 	for _, log := range logs {
-		for c, err := range d.commits(log) {
+		for c, err := range s.commits(ctx, log) {
 			if err != nil {
 				return nil, fmt.Errorf("read the ledger: %w", err)
 			}
@@ -73,10 +76,10 @@ func (d disk) ledger() (map[Partition]int64, error) {
 }
 
 // settle waits until nothing that is committed is pending any more.
-func (d disk) settle(ctx context.Context) error {
+func (s logReader) settle(ctx context.Context) error {
 	const tries, pause = 25, 200 * time.Millisecond
 	for range tries {
-		n, err := d.committedPending()
+		n, err := s.committedPending(ctx)
 		if err != nil || n == 0 {
 			return err
 		}
@@ -85,17 +88,17 @@ func (d disk) settle(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("in %s are files of committed loads that a crash has kept from becoming visible: start the consumer, which finishes them, then try again",
-		d.path(pendingDir))
+		s.path(pendingDir))
 }
 
 // committedPending counts the files that a commit names and readers do not see yet.
-func (d disk) committedPending() (n int, err error) {
-	logs, err := d.logs()
+func (s logReader) committedPending(ctx context.Context) (n int, err error) {
+	logs, err := s.logs(ctx)
 	if err != nil {
 		return 0, err
 	}
 	for _, log := range logs {
-		names, err := d.list(path.Join(pendingDir, strings.TrimPrefix(log, loadsDir+"/")))
+		names, err := s.list(ctx, path.Join(pendingDir, strings.TrimPrefix(log, loadsDir+"/")))
 		if err != nil {
 			return 0, err
 		}
@@ -110,7 +113,7 @@ func (d disk) committedPending() (n int, err error) {
 		if len(attempts) == 0 {
 			continue
 		}
-		for c, err := range d.commits(log) {
+		for c, err := range s.commits(ctx, log) {
 			if err != nil {
 				return 0, err
 			}
@@ -126,9 +129,9 @@ func (d disk) committedPending() (n int, err error) {
 }
 
 // commits yields the commits of a log, newest first.
-func (d disk) commits(log string) iter.Seq2[commit, error] {
+func (s logReader) commits(ctx context.Context, log string) iter.Seq2[commit, error] {
 	return func(yield func(commit, error) bool) {
-		dirs, err := d.list(log)
+		dirs, err := s.list(ctx, log)
 		if err != nil {
 			yield(commit{}, err)
 			return
@@ -137,7 +140,7 @@ func (d disk) commits(log string) iter.Seq2[commit, error] {
 			if !commitDir.MatchString(dir) {
 				continue
 			}
-			names, err := d.list(path.Join(log, dir))
+			names, err := s.list(ctx, path.Join(log, dir))
 			if err != nil {
 				yield(commit{}, err)
 				return
@@ -146,7 +149,7 @@ func (d disk) commits(log string) iter.Seq2[commit, error] {
 				if !commitFile.MatchString(name) {
 					continue
 				}
-				c, err := d.commit(path.Join(log, dir, name))
+				c, err := s.commit(ctx, path.Join(log, dir, name))
 				if !yield(c, err) || err != nil {
 					return
 				}
@@ -155,24 +158,24 @@ func (d disk) commits(log string) iter.Seq2[commit, error] {
 	}
 }
 
-func (d disk) commit(name string) (c commit, err error) {
-	text, err := d.read(name)
+func (s logReader) commit(ctx context.Context, name string) (c commit, err error) {
+	text, err := s.read(ctx, name)
 	if err != nil {
 		return c, err
 	}
 	if err := json.Unmarshal(text, &c); err != nil {
-		return c, fmt.Errorf("commit %s is damaged: %w: restore this file, or load into another dataset (WAREHOUSE_DATASET)", d.path(name), err)
+		return c, fmt.Errorf("commit %s is damaged: %w: restore this file, or load into another dataset (WAREHOUSE_DATASET)", s.path(name), err)
 	}
 	if c.Format != commitFormat {
-		return c, fmt.Errorf("commit %s has format %d: this version reads format %d", d.path(name), c.Format, commitFormat)
+		return c, fmt.Errorf("commit %s has format %d: this version reads format %d", s.path(name), c.Format, commitFormat)
 	}
 	return c, nil
 }
 
 // loads yields commits with rows as View.Loads does. All logs are merged by the times of their commits.
-func (d disk) loads(table string, n int) iter.Seq2[Load, error] {
+func (s logReader) loads(ctx context.Context, table string, n int) iter.Seq2[Load, error] {
 	return func(yield func(Load, error) bool) {
-		logs, err := d.logs()
+		logs, err := s.logs(ctx)
 		if err != nil {
 			yield(Load{}, fmt.Errorf("read the loads: %w", err))
 			return
@@ -183,7 +186,7 @@ func (d disk) loads(table string, n int) iter.Seq2[Load, error] {
 		}
 		var heads []head
 		for _, log := range logs {
-			next, stop := iter.Pull2(d.commits(log))
+			next, stop := iter.Pull2(s.commits(ctx, log))
 			defer stop()
 			heads = append(heads, head{next: next})
 		}
