@@ -87,13 +87,17 @@ func timesOf(b Batch, name string) (at func(int) int64, valid func(int) bool, er
 // deletion is the columns of a held row that a tombstone sets: those of the deletion, and those that name the load which wrote
 // the row last, for readers who ask what has changed since theirs.
 func deletion(b Batch) []string {
-	set := []string{b.Table.Deleted, b.Table.DeletedOffset}
+	return append([]string{b.Table.Deleted, b.Table.DeletedOffset}, loadMarks(b)...)
+}
+
+// loadMarks is the columns of the batch that name a row's load. They are the same in all of its rows.
+func loadMarks(b Batch) (marks []string) {
 	for _, name := range []string{"_load_id", "_loaded_at"} {
 		if b.Rows.Schema().HasField(name) {
-			set = append(set, name)
+			marks = append(marks, name)
 		}
 	}
-	return set
+	return marks
 }
 
 // refill is a column of a held row that a replay of the same version sets.

@@ -92,16 +92,20 @@ func (v versionSQL) again() string {
 }
 
 // mend sets from when and until when the versions of the batch's keys held. The order of versions is that of their beginnings, so
-// none ends before it begins.
+// none ends before it begins. A version that ends now names the load that ended it, as a row does that is deleted now.
 func (v versionSQL) mend() string {
 	key := v.quote(v.b.Table.Key)
-	return fmt.Sprintf(`UPDATE %s AS held SET %s = told.began, %s = told.ended FROM (
+	marks := ""
+	for _, name := range loadMarks(v.b) {
+		marks += fmt.Sprintf(`, %s = (SELECT max(%[1]s) FROM %s AS fresh)`, v.quote(name), v.source)
+	}
+	return fmt.Sprintf(`UPDATE %s AS held SET %s = told.began, %s = told.ended%[10]s FROM (
 		SELECT id, placed, place, live, began, lead(began) OVER (PARTITION BY id ORDER BY placed, place, live) AS ended FROM (
-			SELECT held.%s AS id, %s AS placed, %s AS place, %s AS live, greatest(%[5]s, %[8]s) AS began
+			SELECT held.%[4]s AS id, %[5]s AS placed, %[6]s AS place, %[7]s AS live, greatest(%[5]s, %[8]s) AS began
 			FROM %[1]s AS held WHERE held.%[4]s IN (SELECT %[4]s FROM %[9]s AS fresh)) AS versions) AS told
 		WHERE held.%[4]s = told.id AND %[5]s = told.placed AND %[6]s = told.place AND %[7]s = told.live
 		AND (held.%[2]s IS DISTINCT FROM told.began OR held.%[3]s IS DISTINCT FROM told.ended)`,
-		v.table, v.quote(validFrom), v.quote(validTo), key, v.time("held"), v.offset("held"), v.live("held"), beginning, v.source)
+		v.table, v.quote(validFrom), v.quote(validTo), key, v.time("held"), v.offset("held"), v.live("held"), beginning, v.source, marks)
 }
 
 // beginning is when an undated version begins: a time that every warehouse holds, so that no end of a version before the first dated

@@ -37,6 +37,19 @@ var modes = []testCase{
 		s.write(to, s.batch(t, []Row{middle, last}, Span(1, 0, 2)), sink.Stats{Inserted: 1, Unchanged: 1})
 		s.wantVersions(t, held(first, 1, 2), held(middle, 2, 3), held(last, 3, 0))
 	}},
+	{"a version that ends names the load that ended it", func(s *suite) {
+		if s.d.KeepsVersions {
+			s.Skip("what was loaded stays as it is")
+		}
+		t := loaded(Column("text", String))
+		t.Mode = sink.History
+		to := s.open()
+		s.prepare(to, t)
+		a, b, other := thing("a", "1", 1, 0), thing("a", "2", 2, 1), thing("b", "1", 1, 2)
+		s.write(to, s.batch(t, []Row{load(a, 1), load(other, 1)}, Span(0, 0, 3)), sink.Stats{Inserted: 2})
+		s.write(to, s.batch(t, []Row{load(b, 2)}, Span(1, 0, 2)), sink.Stats{Inserted: 1})
+		s.wantVersions(t, held(load(a, 2), 1, 2), held(load(b, 2), 2, 0), held(load(other, 1), 1, 0))
+	}},
 	{"a replay fills a version", func(s *suite) {
 		for _, mode := range []sink.Mode{sink.Append, sink.History} {
 			narrow, wide := loaded(Column("text", String)), loaded(Column("text", String), Column("n", Int64))
