@@ -56,10 +56,6 @@ func (p *postgres) Close() error {
 }
 
 func (p *postgres) Next(ctx context.Context, ps []Partition) (map[Partition]int64, error) {
-	next := make(map[Partition]int64, len(ps))
-	for _, q := range ps {
-		next[q] = 0
-	}
 	clusters, groups, topics, ids := unzip(ps)
 	rows, err := p.pool.Query(ctx, `SELECT cluster, consumer_group, topic, partition, next_offset FROM `+p.table(ledgerTable)+`
 		JOIN unnest($1::text[], $2::text[], $3::text[], $4::int[]) AS q (cluster, consumer_group, topic, partition)
@@ -67,15 +63,26 @@ func (p *postgres) Next(ctx context.Context, ps []Partition) (map[Partition]int6
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", err)
 	}
-	var q Partition
-	var n int64
-	if _, err := pgx.ForEachRow(rows, []any{&q.Cluster, &q.Group, &q.Topic, &q.ID, &n}, func() error {
-		next[q] = n
-		return nil
-	}); err != nil {
+	held, err := scanLedger(rows)
+	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", p.advise(err))
 	}
+	next := make(map[Partition]int64, len(ps))
+	for _, q := range ps {
+		next[q] = held[q] // 0 where it holds none
+	}
 	return next, nil
+}
+
+func scanLedger(rows pgx.Rows) (map[Partition]int64, error) {
+	next := map[Partition]int64{}
+	var q Partition
+	var n int64
+	_, err := pgx.ForEachRow(rows, []any{&q.Cluster, &q.Group, &q.Topic, &q.ID, &n}, func() error {
+		next[q] = n
+		return nil
+	})
+	return next, err
 }
 
 func (p *postgres) Write(ctx context.Context, b Batch) (Stats, error) {
@@ -122,13 +129,8 @@ func (p *postgres) fence(ctx context.Context, tx pgx.Tx, ranges []Range) error {
 		USING (cluster, consumer_group, topic, partition)
 		ORDER BY l.cluster COLLATE "C", l.consumer_group COLLATE "C", l.topic COLLATE "C", l.partition
 		FOR UPDATE OF l`, clusters, groups, topics, ids).Query(func(rows pgx.Rows) error {
-		next := map[Partition]int64{}
-		var q Partition
-		var n int64
-		if _, err := pgx.ForEachRow(rows, []any{&q.Cluster, &q.Group, &q.Topic, &q.ID, &n}, func() error {
-			next[q] = n
-			return nil
-		}); err != nil {
+		next, err := scanLedger(rows)
+		if err != nil {
 			return err
 		}
 		return fenced(ranges, next)
