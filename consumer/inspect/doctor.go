@@ -81,16 +81,17 @@ func (w *warehouse) here() sink.Partition {
 	return sink.Partition{Cluster: "doctor", Group: w.cfg.config(nil).group(), Topic: doctorTable}
 }
 
+// open does not wait for a warehouse that is away, as loading does: that it is away is the finding.
 func (w *warehouse) open(ctx context.Context) (string, error) {
-	var err error
-	if w.to, err = w.cfg.Warehouse.Open(ctx, w.cfg.DataDir, slog.Default()); err != nil {
-		w.to = nil
+	address, note := w.cfg.Warehouse.Address(w.cfg.DataDir)
+	to, err := sink.Open(ctx, address, w.cfg.Warehouse.Dataset)
+	if err != nil {
 		return "", err
 	}
+	w.to = to
 	if _, err := w.to.Next(ctx, []sink.Partition{w.here()}); err != nil {
 		return "", fmt.Errorf("read the ledger: %w", err)
 	}
-	address, note := w.cfg.Warehouse.Address(w.cfg.DataDir)
 	if note != "" {
 		return "", &ops.Warning{Err: errors.New(note)}
 	}
