@@ -67,7 +67,7 @@ func Run(ctx context.Context, cfg Config, o ops.Options) (err error) {
 		if err != nil && !errors.Is(err, ops.ErrDeadLetters) {
 			return err
 		}
-		return errors.Join(err, r.summary(o.Stdout, warehouse, cfg.Warehouse.Dataset))
+		return errors.Join(err, r.summary(o.Stdout, warehouse, cfg.Warehouse.Dataset, cfg.Warehouse.Modes))
 	}
 	told := load.Log(o.Log)
 	r.tell, r.tellDead = told.Loaded, told.DeadLetter

@@ -106,7 +106,7 @@ func (r *report) loaded(l load.Loaded) {
 func (r *report) ready() error { return errors.Join(r.polled.Ready(), r.assigned.Ready()) }
 
 // summary prints what a sync did: per table the rows, then where they are and what to ask them first.
-func (r *report) summary(w io.Writer, warehouse, dataset string) error {
+func (r *report) summary(w io.Writer, warehouse, dataset string, modes sink.Modes) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var b strings.Builder
@@ -129,7 +129,7 @@ func (r *report) summary(w io.Writer, warehouse, dataset string) error {
 			fmt.Fprintf(&b, "Skipped %s: %v\n", res.Name, why)
 		}
 	}
-	fmt.Fprintf(&b, "The data is in %s, dataset %s.\n\n%s", sink.Redacted(warehouse), dataset, firstQuery(warehouse, dataset))
+	fmt.Fprintf(&b, "The data is in %s, dataset %s.\n\n%s", sink.Redacted(warehouse), dataset, firstQuery(warehouse, dataset, modes.Of("conversations")))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
