@@ -24,6 +24,7 @@ func main() {
 		Once:    "load everything there is, then exit",
 		Run: func(ctx context.Context, o ops.Options) (err error) {
 			cfg.Warehouse.Wait = !o.Once
+			cfg.Load.LimitMemory()
 			to, err := cfg.Open(ctx, o.Log)
 			if err != nil {
 				return err
