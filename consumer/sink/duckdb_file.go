@@ -13,6 +13,8 @@ import (
 	"sync"
 
 	"github.com/duckdb/duckdb-go/v2"
+
+	"tilestream/internal/ops"
 )
 
 // duckFile is an open DuckDB file, shared by all sinks of this process that write to it: one transaction writes at a
@@ -35,6 +37,10 @@ var duckFiles = struct {
 // reached every other batch, and each time it compresses what has changed: a quarter of the time of loading. The price
 // is a second or so of replay after a crash.
 const checkpointThreshold = "256MB"
+
+// writerMemory is what DuckDB may take to write, beside MEMORY_LIMIT: by itself it takes four fifths of the machine, and
+// keeps what it has read of the file. Past it DuckDB spills. A merge of 32 MiB runs out of memory at 128MiB, even on one thread.
+const writerMemory = "1GB"
 
 // openDuckFile opens the file, or shares the one that is open. release closes it with its last user.
 func openDuckFile(path, options string) (f *duckFile, release func() error, err error) {
@@ -98,14 +104,37 @@ func (f *duckFile) handle() (*sql.DB, error) {
 	if err := registerRows(db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	if !strings.Contains(f.options, "checkpoint_threshold") {
-		// Not in the DSN: all of a process that open a file must give DuckDB the same settings.
-		if _, err := db.Exec(`SET GLOBAL checkpoint_threshold = '` + checkpointThreshold + `'`); err != nil {
-			return nil, errors.Join(err, db.Close())
-		}
+	if err := f.configure(db); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	f.db = db
 	return db, nil
+}
+
+// configure makes the settings that the options leave open. They are not in the DSN: all of a process that open a file must
+// give DuckDB the same ones.
+func (f *duckFile) configure(db *sql.DB) error {
+	if !strings.Contains(f.options, "checkpoint_threshold") {
+		if _, err := db.Exec(`SET GLOBAL checkpoint_threshold = '` + checkpointThreshold + `'`); err != nil {
+			return err
+		}
+	}
+	if strings.Contains(f.options, "memory_limit") {
+		return nil
+	}
+	var text string
+	if err := db.QueryRow(`SELECT current_setting('memory_limit')`).Scan(&text); err != nil {
+		return err
+	}
+	var has, most ops.Bytes
+	if err := errors.Join(has.UnmarshalText([]byte(text)), most.UnmarshalText([]byte(writerMemory))); err != nil {
+		return fmt.Errorf("memory_limit: %w", err)
+	}
+	if has <= most {
+		return nil // a small machine
+	}
+	_, err := db.Exec(`SET GLOBAL memory_limit = '` + writerMemory + `'`)
+	return err
 }
 
 // write runs do in a transaction of its own and commits it where do returns nil.
@@ -155,6 +184,9 @@ func (f *duckFile) check(ctx context.Context, db *sql.DB, err error) error {
 		}
 		f.mu.Unlock()
 		return fmt.Errorf("DuckDB has given up %s and will open it again: %w", f.path, err)
+	}
+	if e != nil && e.Type == duckdb.ErrorTypeOutOfMemory {
+		return fmt.Errorf("DuckDB has too little memory: allow it more at the end of WAREHOUSE_URL, ?memory_limit=4GB, or lower BATCH_BYTES: %w", err)
 	}
 	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w: %w", cause, err)
