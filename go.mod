@@ -3,7 +3,14 @@ module tilestream
 go 1.26.0
 
 require (
+	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3 // errors and conditions of azblob
+	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0 // destination azblob:// without a key
+	github.com/Azure/azure-sdk-for-go/sdk/storage/azblob v1.8.0 // destination azblob://
 	github.com/apache/arrow-go/v18 v18.8.0 // the type vocabulary after decoding; Parquet files
+	github.com/aws/aws-sdk-go-v2 v1.46.0 // destination s3://
+	github.com/aws/aws-sdk-go-v2/config v1.33.3 // region and credentials as every AWS tool finds them
+	github.com/aws/aws-sdk-go-v2/service/s3 v1.111.0 // destination s3://
+	github.com/aws/smithy-go v1.28.1 // errors of aws-sdk-go-v2
 	github.com/cespare/xxhash/v2 v2.3.0 // tells contents of listed documents apart
 	github.com/duckdb/duckdb-go/v2 v2.10506.0 // destination duckdb://
 	github.com/gofrs/flock v0.13.1 // one process in a data directory
@@ -23,19 +30,36 @@ require (
 	github.com/twmb/franz-go/pkg/sr v1.8.0 // schema registry
 	github.com/vbauerster/mpb/v8 v8.9.3 // progress bars
 	go.uber.org/goleak v1.3.0 // tests: no goroutine stays behind
-	golang.org/x/oauth2 v0.37.0 // OAUTHBEARER by client credentials
+	golang.org/x/oauth2 v0.37.0 // OAUTHBEARER by client credentials; Google credentials of destination gs://
 	golang.org/x/term v0.47.0 // is it a terminal
 	golang.org/x/time v0.16.0 // request budget
 )
 
 require (
+	cloud.google.com/go/compute/metadata v0.10.0 // indirect
 	dario.cat/mergo v1.0.2 // indirect
+	github.com/Azure/azure-sdk-for-go/sdk/internal v1.13.0 // indirect
 	github.com/Azure/go-ansiterm v0.0.0-20261006220739-8c912ac31dd4 // indirect
+	github.com/AzureAD/microsoft-authentication-library-for-go v1.10.1 // indirect
 	github.com/Microsoft/go-winio v0.6.2 // indirect
 	github.com/VividCortex/ewma v1.2.0 // indirect
 	github.com/acarl005/stripansi v0.0.0-20180116102854-5a71ef0e047d // indirect
 	github.com/andybalholm/brotli v1.2.3 // indirect
 	github.com/apache/thrift v0.24.0 // indirect
+	github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream v1.7.20 // indirect
+	github.com/aws/aws-sdk-go-v2/credentials v1.20.3 // indirect
+	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.19.2 // indirect
+	github.com/aws/aws-sdk-go-v2/internal/configsources v1.5.2 // indirect
+	github.com/aws/aws-sdk-go-v2/internal/endpoints/v2 v2.8.2 // indirect
+	github.com/aws/aws-sdk-go-v2/internal/v4a v1.5.2 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/accept-encoding v1.13.19 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/checksum v1.11.2 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/presigned-url v1.14.2 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/s3shared v1.20.2 // indirect
+	github.com/aws/aws-sdk-go-v2/service/signin v1.9.0 // indirect
+	github.com/aws/aws-sdk-go-v2/service/sso v1.37.0 // indirect
+	github.com/aws/aws-sdk-go-v2/service/ssooidc v1.42.0 // indirect
+	github.com/aws/aws-sdk-go-v2/service/sts v1.49.0 // indirect
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
 	github.com/clipperhouse/uax29/v2 v2.7.0 // indirect
 	github.com/containerd/errdefs v1.0.0 // indirect
@@ -66,6 +90,7 @@ require (
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/klauspost/cpuid/v2 v2.4.0 // indirect
+	github.com/kylelemons/godebug v1.1.0 // indirect
 	github.com/lufia/plan9stats v0.0.0-20260330125221-c963978e514e // indirect
 	github.com/magiconair/properties v1.18.12 // indirect
 	github.com/mattn/go-runewidth v0.0.20 // indirect
@@ -81,6 +106,7 @@ require (
 	github.com/opencontainers/go-digest v1.0.0 // indirect
 	github.com/opencontainers/image-spec v1.1.1 // indirect
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
+	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
 	github.com/power-devops/perfstat v0.0.0-20240221224432-82ca36839d55 // indirect
 	github.com/shirou/gopsutil/v4 v4.26.6 // indirect
 	github.com/sirupsen/logrus v1.9.4 // indirect

@@ -1,8 +1,75 @@
 package sink
 
-import "path/filepath"
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
 
-// FaultyFiles opens a warehouse of files that calls fault before each step on the disk; an error fails the step.
-func FaultyFiles(dir, dataset string, fault func(op, name string) error) Sink {
-	return newFiles(disk{root: filepath.Join(dir, element(dataset)), fault: fault})
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+)
+
+// FaultyFiles opens a warehouse of files that calls fault before each step on its store; an error fails the step.
+func FaultyFiles(ctx context.Context, url, dataset string, fault func(op, name string) error) (Sink, error) {
+	to, err := Open(ctx, url, dataset)
+	if err != nil {
+		return nil, err
+	}
+	f := to.(*files)
+	switch s := f.store.(type) {
+	case disk:
+		s.fault = fault
+		f.store = s
+	case *bucket:
+		s.fault = fault
+	}
+	return f, nil
+}
+
+// Mirror copies the objects of a warehouse in a bucket to a directory, but for those that are there: no object changes.
+func Mirror(ctx context.Context, to Sink, dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	b := to.(*files).store.(*bucket)
+	var walk func(prefix string) error
+	walk = func(prefix string) error {
+		var keys []string
+		if err := b.objects.list(ctx, prefix, func(key string) { keys = append(keys, key) }); err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if strings.HasSuffix(key, "/") {
+				if err := walk(key); err != nil {
+					return err
+				}
+				continue
+			}
+			name := filepath.Join(dir, filepath.FromSlash(strings.TrimPrefix(key, b.prefix)))
+			if _, err := os.Stat(name); err == nil {
+				continue
+			}
+			text, err := b.objects.read(ctx, key)
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+				return err
+			}
+			if err := os.WriteFile(name, text, 0o666); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return walk(b.prefix)
+}
+
+// MakeContainer makes the container of a warehouse on Azure, unless it is there.
+func MakeContainer(ctx context.Context, to Sink) error {
+	_, err := to.(*files).store.(*bucket).objects.(*azureObjects).client.Create(ctx, nil)
+	if bloberror.HasCode(err, bloberror.ContainerAlreadyExists) {
+		return nil
+	}
+	return err
 }

@@ -16,10 +16,13 @@ import (
 
 // destinations maps the scheme of a warehouse's URL to what opens it. An opener may leave connecting to the first use.
 var destinations = map[string]func(ctx context.Context, u *url.URL, dataset string) (Sink, error){
+	"azblob":     openAzure,
 	"duckdb":     openDuckDB,
 	"file":       openFiles,
+	"gs":         openGCS,
 	"postgres":   openPostgres,
 	"postgresql": openPostgres,
+	"s3":         openS3,
 }
 
 // errAway is in the error of an opener that could not reach the warehouse, or not get an answer: another try may.

@@ -26,7 +26,7 @@ func TestRedacted(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	for _, c := range []struct{ url, dataset, want string }{
-		{"mysql://ann:s3cret@db/x", "tiledesk", `unknown kind of warehouse "mysql": it takes duckdb://, `},
+		{"mysql://ann:s3cret@db/x", "tiledesk", `unknown kind of warehouse "mysql": it takes azblob://, duckdb://, `},
 		{"postgres://ann:s3cret/x@db/x", "tiledesk", "not a URL"},
 		{"postgres://ann:s3cret@db:port/x", "tiledesk", "not a URL"},
 		{"warehouse.duckdb", "tiledesk", "unknown kind of warehouse"},
