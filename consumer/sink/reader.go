@@ -17,10 +17,13 @@ import (
 
 // readers maps the scheme of a warehouse's URL to what opens it for reading; each has its line in destinations too.
 var readers = map[string]func(ctx context.Context, u *url.URL, dataset string) (*Reader, error){
+	"azblob":     readBucket,
 	"duckdb":     readDuckDB,
 	"file":       readFiles,
+	"gs":         readBucket,
 	"postgres":   readPostgres,
 	"postgresql": readPostgres,
+	"s3":         readBucket,
 }
 
 // Reader reads a warehouse that Open writes. It changes nothing: the engine itself refuses to.

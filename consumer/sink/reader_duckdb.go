@@ -121,7 +121,34 @@ func readFiles(ctx context.Context, u *url.URL, dataset string) (*Reader, error)
 	} else if err != nil {
 		return nil, err
 	}
-	log := logReader{at}
+	return readStore(ctx, logReader{at}, dataset, dir, logReader{at}.glob, nil)
+}
+
+// readBucket shows files of a bucket: those of a table that is asked for are copied to the system's directory for temporary
+// files, until Close. So DuckDB needs no extension and no credentials.
+func readBucket(ctx context.Context, u *url.URL, dataset string) (*Reader, error) {
+	to, err := destinations[u.Scheme](ctx, u, dataset)
+	if err != nil {
+		return nil, err
+	}
+	log := logReader{to.(*files).store}
+	dir, err := os.MkdirTemp("", "tilestream-reader-")
+	if err != nil {
+		return nil, errors.Join(err, to.Close())
+	}
+	clean := func() error { return errors.Join(to.Close(), os.RemoveAll(dir)) }
+	have := func(ctx context.Context, table string) (bool, error) {
+		return log.download(ctx, table, filepath.Join(dir, element(dataset)))
+	}
+	r, err := readStore(ctx, log, dataset, dir, have, clean)
+	if err != nil {
+		return nil, errors.Join(err, clean())
+	}
+	return r, nil
+}
+
+// readStore reads the files of tables in dir, where have puts them; it tells whether there are any. clean may be nil.
+func readStore(ctx context.Context, log logReader, dataset, dir string, have func(ctx context.Context, table string) (bool, error), clean func() error) (*Reader, error) {
 	spill := url.Values{"memory_limit": {duckMemory}, "temp_directory": {filepath.Join(os.TempDir(), "tilestream-reader")}}
 	connector, err := duckdb.NewConnector("?"+spill.Encode(), nil)
 	if err != nil {
@@ -131,11 +158,14 @@ func readFiles(ctx context.Context, u *url.URL, dataset string) (*Reader, error)
 	if err := db.PingContext(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Reader{db: db, dataset: dataset, close: db.Close, dialect: dialect{
+	closes := db.Close
+	if clean != nil {
+		closes = func() error { return errors.Join(db.Close(), clean()) }
+	}
+	return &Reader{db: db, dataset: dataset, close: closes, dialect: dialect{
 		begin: duckReadOnly, name: strings.Clone, kinds: duckKinds,
 		from: func(ctx context.Context, _ *View, t Table) (string, error) {
-			have, err := log.glob(ctx, t.Name)
-			if err != nil || !have {
+			if some, err := have(ctx, t.Name); err != nil || !some {
 				return "", err
 			}
 			if t.Key == "" { // every version

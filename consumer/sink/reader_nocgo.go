@@ -16,3 +16,7 @@ func readDuckDB(context.Context, *url.URL, string) (*Reader, error) {
 func readFiles(ctx context.Context, u *url.URL, dataset string) (*Reader, error) {
 	return readDuckDB(ctx, u, dataset) // DuckDB reads the files
 }
+
+func readBucket(ctx context.Context, u *url.URL, dataset string) (*Reader, error) {
+	return readDuckDB(ctx, u, dataset)
+}

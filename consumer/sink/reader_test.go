@@ -31,7 +31,8 @@ func TestReader(t *testing.T) {
 		"duckdb": func(t *testing.T) (string, string) {
 			return "duckdb://" + filepath.Join(t.TempDir(), "w.duckdb"), "my set"
 		},
-		"files": func(t *testing.T) (string, string) { return "file://" + t.TempDir(), "my set" },
+		"files":  func(t *testing.T) (string, string) { return "file://" + t.TempDir(), "my set" },
+		"bucket": func(t *testing.T) (string, string) { return prefixed(t, e2e.Service(t, "TEST_S3_URL")), "my set" },
 		"postgres": func(t *testing.T) (string, string) {
 			url := e2e.Service(t, "TEST_POSTGRES_URL")
 			return url, newSchema(t, url)
@@ -65,7 +66,7 @@ func TestReader(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				wantRead(t, url, dataset, p, at, name == "files")
+				wantRead(t, url, dataset, p, at, name == "files" || name == "bucket")
 			}
 		})
 	}
