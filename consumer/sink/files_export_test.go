@@ -2,11 +2,11 @@ package sink
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 )
 
 // FaultyFiles opens a warehouse of files that calls fault before each step on its store; an error fails the step.
@@ -65,11 +65,15 @@ func Mirror(ctx context.Context, to Sink, dir string) error {
 	return walk(b.prefix)
 }
 
-// MakeContainer makes the container of a warehouse on Azure, unless it is there.
-func MakeContainer(ctx context.Context, to Sink) error {
-	_, err := to.(*files).store.(*bucket).objects.(*azureObjects).client.Create(ctx, nil)
-	if bloberror.HasCode(err, bloberror.ContainerAlreadyExists) {
-		return nil
+// MakeBucket makes the bucket of a warehouse in an emulator of GCS, or the container of one on Azure.
+func MakeBucket(ctx context.Context, to Sink) error {
+	switch o := to.(*files).store.(*bucket).objects.(type) {
+	case *azureObjects:
+		_, err := o.client.Create(ctx, nil)
+		return err
+	case *gcsObjects:
+		_, _, err := o.do(ctx, http.MethodPost, o.base+"/storage/v1/b?project=test", http.Header{"Content-Type": {"application/json"}}, fmt.Appendf(nil, `{"name": %q}`, o.bucket))
+		return err
 	}
-	return err
+	return nil
 }

@@ -5,7 +5,9 @@ package sink_test
 import (
 	"crypto/rand"
 	"net/url"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"tilestream/consumer/sink"
@@ -53,13 +55,14 @@ func prefixed(t testing.TB, base string) string {
 		t.Fatal(err)
 	}
 	u.Path = "/" + rand.Text() + "/a b+c'%41&ü?"
-	if u.Scheme == "azblob" {
+	if u.Scheme == "azblob" || os.Getenv("STORAGE_EMULATOR_HOST") != "" && u.Scheme == "gs" {
+		u.Host = "t" + strings.ToLower(rand.Text()) // a bucket of its own: the emulators look at all of a bucket's objects to list some
 		to, err := sink.Open(t.Context(), u.String(), "tiledesk")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer to.Close()
-		if err := sink.MakeContainer(t.Context(), to); err != nil {
+		if err := sink.MakeBucket(t.Context(), to); err != nil {
 			t.Fatal(err)
 		}
 	}
