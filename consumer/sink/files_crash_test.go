@@ -195,7 +195,7 @@ func lookAt(t *testing.T, at string) (dir string) {
 		return dir
 	}
 	dir = t.TempDir()
-	mirror(t, at, dir)
+	mirror(t, at, dir, "")
 	return dir
 }
 

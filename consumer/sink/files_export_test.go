@@ -26,8 +26,8 @@ func FaultyFiles(ctx context.Context, url, dataset string, fault func(op, name s
 	return f, nil
 }
 
-// Mirror copies the objects of a warehouse in a bucket to a directory, but for those that are there: no object changes.
-func Mirror(ctx context.Context, to Sink, dir string) error {
+// Mirror copies the objects of a warehouse in a bucket, or those of one table, to a directory, but for those that are there: no object changes.
+func Mirror(ctx context.Context, to Sink, dir, table string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
@@ -61,6 +61,9 @@ func Mirror(ctx context.Context, to Sink, dir string) error {
 			}
 		}
 		return nil
+	}
+	if table != "" {
+		return walk(b.prefix + element(table) + "/")
 	}
 	return walk(b.prefix)
 }

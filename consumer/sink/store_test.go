@@ -42,7 +42,7 @@ func bucketIn(t testing.TB, base string) sinktest.Destination {
 		return to
 	}
 	return sinktest.Destination{KeepsVersions: true, Open: open, Read: func(t testing.TB, table sink.Table) []sinktest.Row {
-		mirror(t, at, dir)
+		mirror(t, at, dir, table.Name)
 		return readFiles(t, dir, table)
 	}}
 }
@@ -69,15 +69,15 @@ func prefixed(t testing.TB, base string) string {
 	return u.String()
 }
 
-// mirror copies a warehouse in a bucket to a directory, where DuckDB reads it without an extension.
-func mirror(t testing.TB, at, dir string) {
+// mirror copies a warehouse in a bucket, or one table of it, to a directory, where DuckDB reads it without an extension.
+func mirror(t testing.TB, at, dir, table string) {
 	t.Helper()
 	to, err := sink.Open(t.Context(), at, "tiledesk")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer to.Close()
-	if err := sink.Mirror(t.Context(), to, filepath.Join(dir, "tiledesk")); err != nil {
+	if err := sink.Mirror(t.Context(), to, filepath.Join(dir, "tiledesk"), table); err != nil {
 		t.Fatal(err)
 	}
 }
