@@ -158,15 +158,23 @@ func (f *duckFile) transaction(ctx context.Context, end func(*sql.Tx) error, do 
 	if err != nil {
 		return err
 	}
-	tx, err := db.BeginTx(ctx, nil)
+	conn, err := db.Conn(ctx)
 	if err != nil {
 		return f.check(ctx, db, err)
 	}
-	if err := do(ctx, tx); err != nil {
-		_ = tx.Rollback() // err says more; a transaction that ctx has ended is rolled back already
-		return f.check(ctx, db, err)
+	defer conn.Close()
+	// A BEGIN or ROLLBACK that ctx interrupts may leave the connection in a transaction that nobody knows of.
+	tx, err := conn.BeginTx(context.WithoutCancel(ctx), nil)
+	if err == nil {
+		if err = do(ctx, tx); err == nil {
+			err = end(tx)
+		}
+		_ = tx.Rollback() // err says more; nothing is left to do where it has ended
 	}
-	return f.check(ctx, db, end(tx))
+	if err != nil {
+		_ = conn.Raw(func(any) error { return errBadConn }) // whatever state it is in: the next use takes another one
+	}
+	return f.check(ctx, db, err)
 }
 
 // check gives the database up after an error that has made it useless, so that the next use opens it again: DuckDB
