@@ -21,7 +21,6 @@ import (
 
 	"tilestream/consumer/sink"
 	"tilestream/consumer/sink/sinktest"
-	"tilestream/internal/e2e"
 )
 
 // crashTable has the columns by which files are laid out and rows told apart.
@@ -170,7 +169,7 @@ func onStores(t *testing.T, test func(t *testing.T, least int, empty func(*testi
 	for _, b := range buckets {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			base := e2e.Service(t, b.variable)
+			base := b.url(t)
 			test(t, 13, func(t *testing.T) string { return prefixed(t, base) })
 		})
 	}
