@@ -39,7 +39,7 @@ var duckFiles = struct {
 const checkpointThreshold = "256MB"
 
 // writerMemory is what DuckDB may take to write, beside MEMORY_LIMIT: by itself it takes four fifths of the machine, and
-// keeps what it has read of the file. Past it DuckDB spills. A merge of 32 MiB runs out of memory at 128MiB, even on one thread.
+// keeps what it has read of the file. Past it DuckDB spills. A merge of 32 MiB runs out of memory at 128MiB.
 const writerMemory = "1GB"
 
 // openDuckFile opens the file, or shares the one that is open. release closes it with its last user.
