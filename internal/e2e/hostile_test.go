@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tilestream/consumer/sink"
+	"tilestream/internal/dlq"
 	"tilestream/internal/local"
 	"tilestream/producer/poll"
 )
@@ -280,7 +281,8 @@ func (w warehouse) holds(t *testing.T, table string, want map[string]document) {
 	}
 }
 
-// TestHostileAnswers: a resource whose answers cannot be used has one error that names it and why; the others are loaded.
+// TestHostileAnswers: a resource whose answers cannot be used has one error that names it and why, a document that no message can
+// hold is a dead letter, and the others are loaded.
 func TestHostileAnswers(t *testing.T) {
 	nested := strings.Repeat(`{"a":[`, 50_000) + strings.Repeat(`]}`, 50_000)
 	desk := &hostileDesk{docs: map[string][]hostileDoc{}, raw: map[string]string{
@@ -315,7 +317,7 @@ func TestHostileAnswers(t *testing.T) {
 	}
 	for resource, why := range map[string]string{
 		"bots": "exceeded max depth", "tags": "item 1: a document without an _id", "groups": "more than one message may hold",
-		"canned_responses": "more than one message may hold", "departments": "not what was asked for",
+		"departments": "not what was asked for",
 	} {
 		if !strings.Contains(failed[resource], why) || !strings.Contains(failed[resource], resource) || len(failed[resource]) > 1000 {
 			t.Errorf("%s: %.1000q, want %q", resource, failed[resource], why)
@@ -323,6 +325,10 @@ func TestHostileAnswers(t *testing.T) {
 		if !strings.Contains(err.Error(), why) {
 			t.Errorf("Run: %.2000v, want %q", err, why)
 		}
+	}
+	letters, _, err := dlq.Read(t.Context(), p.kafka, p.kafka.Prefix+".canned_responses", nil)
+	if err != nil || len(letters) != 1 || !strings.Contains(letters[0].Reason, "more than one message may hold") || failed["canned_responses"] != "" {
+		t.Errorf("a document that is too large: %d dead letters, %v, %q", len(letters), err, failed["canned_responses"])
 	}
 	p.loadAll(t)
 	w := openDuckDB(t, file)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -163,17 +164,23 @@ func (o *output) String() string {
 // start starts a program behind the gate; it is killed at the end of the test at the latest.
 func (r *rig) start(t testing.TB, program string, args ...string) *child {
 	t.Helper()
-	c := &child{Cmd: exec.Command(filepath.Join(r.bin, program), args...), ended: make(chan struct{})}
+	r.gate.mu.Lock() // no step before the gate knows whom to kill
+	defer r.gate.mu.Unlock()
+	c := launch(t, filepath.Join(r.bin, program), r.env, args...)
+	r.gate.child = c.Process
+	return c
+}
+
+// launch starts a program with these variables alone.
+func launch(t testing.TB, path string, env map[string]string, args ...string) *child {
+	t.Helper()
+	c := &child{Cmd: exec.Command(path, args...), ended: make(chan struct{})}
 	c.Stdout, c.Stderr = &c.out, &c.out
 	c.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
-	for _, k := range slices.Sorted(maps.Keys(r.env)) {
-		c.Env = append(c.Env, k+"="+r.env[k])
+	for _, k := range slices.Sorted(maps.Keys(env)) {
+		c.Env = append(c.Env, k+"="+env[k])
 	}
-	r.gate.mu.Lock() // no step before the gate knows whom to kill
-	err := c.Start()
-	r.gate.child = c.Process
-	r.gate.mu.Unlock()
-	if err != nil {
+	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -225,8 +232,19 @@ func (r *rig) bury(t testing.TB, group string) {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	groups, err := kadm.NewClient(cl).DescribeGroups(t.Context(), group)
-	if err != nil {
+	var groups kadm.DescribedGroups
+	// A broker that has just started, or makes its topic for groups, does not know yet who coordinates them.
+	for n := 1; ; n++ {
+		groups, err = kadm.NewClient(cl).DescribeGroups(t.Context(), group)
+		if err == nil {
+			err = groups[group].Err
+		}
+		if err == nil || !kerr.IsRetriable(err) || n == 60 {
+			break
+		}
+		time.Sleep(time.Second / 2)
+	}
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		t.Fatal(err)
 	}
 	leave := kmsg.NewPtrLeaveGroupRequest()

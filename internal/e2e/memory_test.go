@@ -7,12 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -77,29 +74,6 @@ func TestMillionBehind(t *testing.T) {
 			t.Logf("%-8s %d records in %.1f s: %.0f a second, at most %d MiB resident", k.name, records, took.Seconds(), records/took.Seconds(), peak()>>20)
 		})
 	}
-}
-
-// launch starts a program with nothing before it; it is killed at the end of the test at the latest.
-func launch(t testing.TB, path string, env map[string]string, args ...string) *child {
-	t.Helper()
-	c := &child{Cmd: exec.Command(path, args...), ended: make(chan struct{})}
-	c.Stdout, c.Stderr = &c.out, &c.out
-	c.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
-	for _, k := range slices.Sorted(maps.Keys(env)) {
-		c.Env = append(c.Env, k+"="+env[k])
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(c.ended)
-		c.err = c.Wait()
-	}()
-	t.Cleanup(func() {
-		_ = c.Process.Kill()
-		<-c.ended
-	})
-	return c
 }
 
 // watch looks at the resident memory of a process while it lives. peak returns the most that there was, in bytes.
