@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -65,10 +66,10 @@ func (p *postgres) merge(ctx context.Context, tx pgx.Tx, b Batch, docs, tombs []
 	if _, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE `+pgStageName+` (`+strings.Join(stage, ", ")+`) ON COMMIT DROP`); err != nil {
 		return Stats{}, err
 	}
-	if _, err := tx.Conn().PgConn().CopyFrom(ctx, &c, `COPY `+pgStage+` (`+list+`) FROM STDIN BINARY`); err != nil {
-		if c.err != nil {
-			return Stats{}, c.err
-		}
+	_, err := tx.Conn().PgConn().CopyFrom(ctx, &c, `COPY `+pgStage+` (`+list+`) FROM STDIN BINARY`)
+	if own := c.stop(); err != nil && own != nil {
+		return Stats{}, own
+	} else if err != nil {
 		return Stats{}, rejected(err, c.columns)
 	}
 
@@ -100,6 +101,8 @@ type pgColumn struct {
 
 // copier writes rows in the binary format of COPY (PostgreSQL manual, COPY, "Binary Format") straight from Arrow columns.
 type copier struct {
+	mu      sync.Mutex
+	stopped bool
 	columns []pgColumn
 	rows    []int
 	next    int // index in rows
@@ -110,7 +113,21 @@ type copier struct {
 	err     error
 }
 
+// stop ends the reading: pgx leaves its reader at work when COPY ends early, while the batch is given back. It returns the error of
+// a value.
+func (c *copier) stop() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	return c.err
+}
+
 func (c *copier) Read(to []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return 0, io.ErrClosedPipe
+	}
 	for len(c.buf)-c.at < len(to) && !c.ended && c.err == nil {
 		c.buf = append(c.buf[:0], c.buf[c.at:]...)
 		c.at = 0
