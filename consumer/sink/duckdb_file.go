@@ -5,6 +5,7 @@ package sink
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
@@ -172,7 +173,7 @@ func (f *duckFile) transaction(ctx context.Context, end func(*sql.Tx) error, do 
 		_ = tx.Rollback() // err says more; nothing is left to do where it has ended
 	}
 	if err != nil {
-		_ = conn.Raw(func(any) error { return errBadConn }) // whatever state it is in: the next use takes another one
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // whatever state it is in: the next use takes another one
 	}
 	return f.check(ctx, db, err)
 }

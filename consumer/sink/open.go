@@ -31,9 +31,9 @@ var errAway = errors.New("the warehouse is away")
 // Open opens the warehouse that the URL names; its tables are in the dataset: a schema, or a directory. A URL that
 // cannot be used is an *ops.UsageError. No error holds the URL's password.
 func Open(ctx context.Context, rawURL, dataset string) (Sink, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil { // what url.Parse says may quote a part of the password
-		return nil, ops.Usagef("WAREHOUSE_URL is not a URL; special characters in a password are written %%XX (@ is %%40, / is %%2F)")
+	u, err := parseURL(rawURL)
+	if err != nil {
+		return nil, err
 	}
 	open, ok := destinations[u.Scheme]
 	if !ok {
@@ -47,6 +47,15 @@ func Open(ctx context.Context, rawURL, dataset string) (Sink, error) {
 		return nil, fmt.Errorf("open warehouse %s: %w", Redacted(rawURL), err)
 	}
 	return s, nil
+}
+
+// parseURL reads WAREHOUSE_URL without ever quoting it.
+func parseURL(rawURL string) (*url.URL, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil { // what url.Parse says may quote a part of the password
+		return nil, ops.Usagef("WAREHOUSE_URL is not a URL; special characters in a password are written %%XX (@ is %%40, / is %%2F)")
+	}
+	return u, nil
 }
 
 func schemes() string {

@@ -120,11 +120,11 @@ func (p *postgres) Write(ctx context.Context, b Batch) (Stats, error) {
 func (p *postgres) fence(ctx context.Context, tx pgx.Tx, ranges []Range) error {
 	ranges = slices.SortedFunc(slices.Values(ranges), compareRanges) // one order of locking for all writers
 	clusters, groups, topics, ids := unzip(partitions(ranges))
-	var todo pgx.Batch
-	todo.Queue(`SELECT set_config('idle_in_transaction_session_timeout', '60s', true), set_config('statement_timeout', '15min', true)`)
-	todo.Queue(`INSERT INTO `+p.table(ledgerTable)+` (cluster, consumer_group, topic, partition, next_offset)
+	var statements pgx.Batch
+	statements.Queue(`SELECT set_config('idle_in_transaction_session_timeout', '60s', true), set_config('statement_timeout', '15min', true)`)
+	statements.Queue(`INSERT INTO `+p.table(ledgerTable)+` (cluster, consumer_group, topic, partition, next_offset)
 		SELECT q.*, 0 FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) AS q ON CONFLICT DO NOTHING`, clusters, groups, topics, ids)
-	todo.Queue(`SELECT l.cluster, l.consumer_group, l.topic, l.partition, l.next_offset FROM `+p.table(ledgerTable)+` l
+	statements.Queue(`SELECT l.cluster, l.consumer_group, l.topic, l.partition, l.next_offset FROM `+p.table(ledgerTable)+` l
 		JOIN unnest($1::text[], $2::text[], $3::text[], $4::int[]) AS q (cluster, consumer_group, topic, partition)
 		USING (cluster, consumer_group, topic, partition)
 		ORDER BY l.cluster COLLATE "C", l.consumer_group COLLATE "C", l.topic COLLATE "C", l.partition
@@ -135,7 +135,7 @@ func (p *postgres) fence(ctx context.Context, tx pgx.Tx, ranges []Range) error {
 		}
 		return fenced(ranges, next)
 	})
-	return tx.SendBatch(ctx, &todo).Close()
+	return tx.SendBatch(ctx, &statements).Close()
 }
 
 // account moves the ledger and writes the line of the load.
@@ -145,8 +145,8 @@ func (p *postgres) account(ctx context.Context, tx pgx.Tx, b Batch, stats Stats,
 	for i, r := range b.Ranges {
 		to[i] = r.To
 	}
-	var todo pgx.Batch
-	todo.Queue(`UPDATE `+p.table(ledgerTable)+` l SET next_offset = q.next_offset, updated_at = clock_timestamp()
+	var statements pgx.Batch
+	statements.Queue(`UPDATE `+p.table(ledgerTable)+` l SET next_offset = q.next_offset, updated_at = clock_timestamp()
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[]) AS q (cluster, consumer_group, topic, partition, next_offset)
 		WHERE (l.cluster, l.consumer_group, l.topic, l.partition) = (q.cluster, q.consumer_group, q.topic, q.partition)`,
 		clusters, groups, topics, ids, to)
@@ -155,12 +155,12 @@ func (p *postgres) account(ctx context.Context, tx pgx.Tx, b Batch, stats Stats,
 		if err != nil {
 			return err
 		}
-		todo.Queue(`INSERT INTO `+p.table(loadsTable)+`
+		statements.Queue(`INSERT INTO `+p.table(loadsTable)+`
 			(load_id, table_name, rows, inserted, updated, unchanged, bytes, ranges, started_at, finished_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp())`,
 			b.ID, pgName(b.Table.Name), b.Rows.NumRows(), stats.Inserted, stats.Updated, stats.Unchanged, b.Bytes, string(ranges), started)
 	}
-	return tx.SendBatch(ctx, &todo).Close()
+	return tx.SendBatch(ctx, &statements).Close()
 }
 
 // forget makes the next Prepare look at the table again.

@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,9 +59,9 @@ type dialect struct {
 // A DuckDB file that another process has open cannot be read beside it: the error is a *HeldError. One that this
 // process has open for writing is shared.
 func OpenReader(ctx context.Context, rawURL, dataset string) (*Reader, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil { // what url.Parse says may quote a part of the password
-		return nil, ops.Usagef("WAREHOUSE_URL is not a URL; special characters in a password are written %%XX (@ is %%40, / is %%2F)")
+	u, err := parseURL(rawURL)
+	if err != nil {
+		return nil, err
 	}
 	open, ok := readers[u.Scheme]
 	if !ok {
@@ -114,7 +115,7 @@ func (v *View) Close() error {
 		err = nil
 	}
 	if err != nil { // such a connection is of no use to the next one
-		_ = v.conn.Raw(func(any) error { return errBadConn })
+		_ = v.conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	return v.conn.Close()
 }

@@ -2,7 +2,6 @@ package sink
 
 import (
 	"context"
-	"database/sql/driver"
 	"net/url"
 
 	"github.com/jackc/pgx/v5"
@@ -10,9 +9,6 @@ import (
 
 	"tilestream/internal/ops"
 )
-
-// errBadConn makes a pool of connections throw one away.
-var errBadConn = driver.ErrBadConn
 
 // readPostgres reads in transactions that the server keeps from writing. It is said of each transaction, not of the
 // connection, since poolers refuse settings of a connection.

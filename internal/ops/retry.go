@@ -25,16 +25,17 @@ func (r Retry) Do(ctx context.Context, doing string, try func() error) error {
 	var since time.Time // the first failure: a try may work for hours before it fails
 	for n := 1; ; n++ {
 		err := try()
+		if err == nil {
+			if n > 1 {
+				r.Log.Info("going on", "doing", doing, "tries", n)
+			}
+			return nil
+		}
 		if n == 1 {
 			since = time.Now()
 		}
 		passed := time.Since(since)
 		switch {
-		case err == nil:
-			if n > 1 {
-				r.Log.Info("going on", "doing", doing, "tries", n)
-			}
-			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case r.Final(err):
