@@ -164,7 +164,8 @@ func TestAcceptWhileActive(t *testing.T) {
 	}
 	stop := w.start(w.config(), Events{})
 	defer stop()
-	eventually(t, "the group", func() bool { return w.members() > 0 })
+	w.produce(w.records("tags", 0, 1, 10)...)
+	eventually(t, "the member has asked the ledger, and goes on from there", func() bool { return w.warehouse.count() == 21 })
 	w.warehouse.mu.Lock()
 	for p := range w.warehouse.ledger {
 		if p.Topic == "test.tags" && p.ID == 0 {
