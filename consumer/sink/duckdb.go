@@ -140,8 +140,6 @@ func (d *duckDB) forget(table string) {
 // table is the quoted name of a table in the dataset.
 func (d *duckDB) table(name string) string { return duckQuote(d.schema) + "." + duckQuote(name) }
 
-func duckQuote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
-
 // sourceColumn finds the column of the table function in DuckDB's words about a cast.
 var sourceColumn = regexp.MustCompile(`source column c(\d+)`)
 

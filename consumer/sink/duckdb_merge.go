@@ -52,7 +52,7 @@ func (m *duckMerge) versions(rows []int) []func(context.Context) (Stats, error) 
 	step := func(statement func(versionSQL) string, returning string) func(context.Context) (Stats, error) {
 		return func(ctx context.Context) (Stats, error) {
 			return m.run(ctx, rows, func(source string) string {
-				return statement(versionSQL{m.b, m.table(m.b.Table.Name), source, m.names, duckQuote}) + ` RETURNING ` + returning
+				return statement(versionSQL{duckDialect, m.b, m.table(m.b.Table.Name), source, m.names}) + ` RETURNING ` + returning
 			})
 		}
 	}
@@ -94,7 +94,7 @@ func (m *duckMerge) fit(ctx context.Context, rows []int) (err error) {
 		if !ok {
 			return fmt.Errorf("table %s has no column %s: the table was not prepared for this schema", m.table(m.b.Table.Name), f.Name)
 		}
-		k, err := duckKind(f.Name, typ)
+		k, err := duckDialect.kind(f.Name, typ)
 		if err != nil {
 			return err
 		}
@@ -162,14 +162,7 @@ func (m *duckMerge) tombstones(ctx context.Context, rows []int) (Stats, error) {
 // again gives rows that are held in the same version the values that the batch has now. What the batch lacks, and whether the
 // row is deleted, stays.
 func (m *duckMerge) again(ctx context.Context, rows []int) (Stats, error) {
-	var set, differ []string
-	for _, c := range refilled(m.b) {
-		q := duckQuote(c.name)
-		set = append(set, q+" = fresh."+q)
-		if !c.ofLoad {
-			differ = append(differ, "held."+q+" IS DISTINCT FROM fresh."+q)
-		}
-	}
+	set, differ := duckDialect.refill(m.b)
 	if len(differ) == 0 {
 		return Stats{}, nil
 	}
@@ -277,5 +270,3 @@ func (m *duckMerge) rank(of, time, offset string) string {
 }
 
 func unquoted(q string) string { return strings.ReplaceAll(q[1:len(q)-1], `""`, `"`) }
-
-func duckLiteral(s string) string { return `'` + strings.ReplaceAll(s, `'`, `''`) + `'` }

@@ -11,12 +11,6 @@ import (
 	"strings"
 )
 
-// duckTypes names the kinds as DuckDB does.
-var duckTypes = []string{
-	kindBool: "BOOLEAN", kindInt32: "INTEGER", kindInt64: "BIGINT", kindFloat64: "DOUBLE",
-	kindTimestamp: "TIMESTAMP WITH TIME ZONE", kindText: "VARCHAR", kindJSON: "JSON",
-}
-
 // setup makes the schema and the system tables where they are missing.
 func (d *duckDB) setup(ctx context.Context, tx *sql.Tx) error {
 	for _, s := range []string{
@@ -71,7 +65,7 @@ func (d *duckDB) prepare(ctx context.Context, tx *sql.Tx, t Table) error {
 		from, known := have[strings.ToLower(f.Name)]
 		switch {
 		case len(have) == 0:
-			sql := name + " " + duckTypes[want]
+			sql := name + " " + duckDialect.types[want]
 			if f.Name == t.Key {
 				sql += " NOT NULL"
 			}
@@ -83,7 +77,7 @@ func (d *duckDB) prepare(ctx context.Context, tx *sql.Tx, t Table) error {
 			}
 			changes = append(changes, sql...)
 		default:
-			changes = append(changes, `ALTER TABLE `+d.table(t.Name)+` ADD COLUMN `+name+` `+duckTypes[want])
+			changes = append(changes, `ALTER TABLE `+d.table(t.Name)+` ADD COLUMN `+name+` `+duckDialect.types[want])
 		}
 		if doc, ok := f.Metadata.GetValue("doc"); ok && !known {
 			changes = append(changes, `COMMENT ON COLUMN `+d.table(t.Name)+`.`+name+` IS '`+strings.ReplaceAll(doc, `'`, `''`)+`'`)
@@ -137,7 +131,7 @@ func (d *duckDB) mode(ctx context.Context, tx *sql.Tx, t Table, exists bool) ([]
 
 // widenColumn returns the statement that makes a column of an existing table wide enough, or none.
 func (d *duckDB) widenColumn(ctx context.Context, tx *sql.Tx, table, column, have string, want kind) ([]string, error) {
-	from, err := duckKind(column, have)
+	from, err := duckDialect.kind(column, have)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +156,7 @@ func (d *duckDB) widenColumn(ctx context.Context, tx *sql.Tx, table, column, hav
 	if to == kindJSON {
 		using = `to_json(` + using + `)`
 	}
-	return []string{fmt.Sprintf(`ALTER TABLE %s ALTER COLUMN %s SET DATA TYPE %s USING CAST(%s AS %[3]s)`, d.table(table), name, duckTypes[to], using)}, nil
+	return []string{fmt.Sprintf(`ALTER TABLE %s ALTER COLUMN %s SET DATA TYPE %s USING CAST(%s AS %[3]s)`, d.table(table), name, duckDialect.types[to], using)}, nil
 }
 
 // columns returns the types of the table's columns by name in lower case, since DuckDB does not tell names apart by
@@ -183,12 +177,4 @@ func (d *duckDB) columns(ctx context.Context, tx *sql.Tx, table string) (map[str
 		have[strings.ToLower(name)] = typ
 	}
 	return have, rows.Err()
-}
-
-// duckKind is the kind that a column of DuckDB's type holds.
-func duckKind(column, typ string) (kind, error) {
-	if k := slices.Index(duckTypes, typ); k >= 0 {
-		return kind(k), nil
-	}
-	return 0, fmt.Errorf("column %s is %s in the table: Tilestream writes %s; give it one of these types", column, typ, strings.Join(duckTypes, ", "))
 }

@@ -1,4 +1,4 @@
 package sink
 
 // PGName shows the tests how names are cut.
-var PGName = pgName
+var PGName = pgDialect.name

@@ -19,14 +19,14 @@ func FilesQuery(dir, dataset string, t Table) string {
 	if t.Mode != Upsert {
 		return filesVersions(files, t)
 	}
-	newest := quoteName(t.Offset) + " DESC"
+	newest := duckQuote(t.Offset) + " DESC"
 	if t.Version != "" {
-		newest = quoteName(t.Version) + " DESC NULLS LAST, " + newest
+		newest = duckQuote(t.Version) + " DESC NULLS LAST, " + newest
 	}
-	partition := "PARTITION BY " + quoteName(t.Key)
+	partition := "PARTITION BY " + duckQuote(t.Key)
 	columns := "*"
 	if t.Deleted != "" {
-		columns, newest = withDeletion(t, partition), quoteName(t.Deleted)+" IS NOT NULL, "+newest // documents before tombstones
+		columns, newest = withDeletion(t, partition), duckQuote(t.Deleted)+" IS NOT NULL, "+newest // documents before tombstones
 	}
 	// Of a record that was loaded again, the last load counts, since a replay may fill columns. The file's name decides
 	// where loads are of one time, the same way each time.
@@ -35,20 +35,20 @@ func FilesQuery(dir, dataset string, t Table) string {
 
 func lastLoad(t Table) string {
 	if t.Schema != nil && t.Schema.HasField("_loaded_at") {
-		return quoteName("_loaded_at") + " DESC NULLS LAST, filename"
+		return duckQuote("_loaded_at") + " DESC NULLS LAST, filename"
 	}
 	return "filename"
 }
 
 // filesVersions is every version once, and in a history from when and until when it held.
 func filesVersions(files string, t Table) string {
-	v := versionSQL{b: Batch{Table: t}, quote: quoteName}
-	key := "held." + quoteName(t.Key)
+	v := versionSQL{dialect: duckDialect, b: Batch{Table: t}}
+	key := "held." + duckQuote(t.Key)
 	order := strings.Join([]string{v.time("held"), v.offset("held"), v.live("held")}, ", ")
 	query := fmt.Sprintf("SELECT * FROM %s AS held\nQUALIFY row_number() OVER (PARTITION BY %s, %s ORDER BY %s) = 1", files, key, order, lastLoad(t))
 	if t.Mode == History {
 		query = fmt.Sprintf("SELECT *, greatest(%s, %s) AS %s,\n  lead(greatest(%[1]s, %[2]s)) OVER (PARTITION BY %[4]s ORDER BY %[5]s) AS %[6]s\nFROM (%[7]s) AS held",
-			v.time("held"), beginning, quoteName(validFrom), key, order, quoteName(validTo), query)
+			v.time("held"), v.beginning(), duckQuote(validFrom), key, order, duckQuote(validTo), query)
 	}
 	return query
 }
@@ -56,7 +56,7 @@ func filesVersions(files string, t Table) string {
 // withDeletion is all columns, with those of the deletion taken from the newest tombstone of the key, where that is newer
 // than the document of the row.
 func withDeletion(t Table, partition string) string {
-	at, offset := quoteName(t.Deleted), quoteName(t.DeletedOffset)
+	at, offset := duckQuote(t.Deleted), duckQuote(t.DeletedOffset)
 	rank := func(time, offset string) string {
 		if t.Version == "" {
 			return "row(" + offset + ")"
@@ -64,7 +64,7 @@ func withDeletion(t Table, partition string) string {
 		return "row(coalesce(" + time + ", '-infinity'::TIMESTAMPTZ), " + offset + ")"
 	}
 	last := rank(at, offset)
-	gone := "max(" + last + ") FILTER (" + at + " IS NOT NULL) OVER (" + partition + ") > " + rank(quoteName(t.Version), quoteName(t.Offset))
+	gone := "max(" + last + ") FILTER (" + at + " IS NOT NULL) OVER (" + partition + ") > " + rank(duckQuote(t.Version), duckQuote(t.Offset))
 	var replaced []string
 	for _, c := range []string{at, offset} {
 		replaced = append(replaced, "CASE WHEN "+at+" IS NOT NULL OR "+gone+" THEN arg_max("+c+", "+last+") FILTER ("+at+" IS NOT NULL) OVER ("+partition+") END AS "+c)
@@ -74,7 +74,7 @@ func withDeletion(t Table, partition string) string {
 		document = append(document, t.Version)
 	}
 	for _, c := range document {
-		replaced = append(replaced, "CASE WHEN "+at+" IS NULL THEN "+quoteName(c)+" END AS "+quoteName(c))
+		replaced = append(replaced, "CASE WHEN "+at+" IS NULL THEN "+duckQuote(c)+" END AS "+duckQuote(c))
 	}
 	return "* REPLACE (\n  " + strings.Join(replaced, ",\n  ") + ")"
 }
@@ -83,5 +83,3 @@ func withDeletion(t Table, partition string) string {
 func globbed(dir string) string {
 	return strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]").Replace(cmp.Or(strings.TrimSuffix(dir, "/"), "."))
 }
-
-func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

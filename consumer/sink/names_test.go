@@ -12,13 +12,13 @@ func TestPGName(t *testing.T) {
 		"_id": "_id", "xmin": "xmin_", "a\x00b": "ab", strings.Repeat("a", 63): strings.Repeat("a", 63),
 		strings.Repeat("a", 64): strings.Repeat("a", 54) + "_ffe054fe",
 	} {
-		if got := pgName(in); got != want {
-			t.Errorf("pgName(%q) = %q, want %q", in, got, want)
+		if got := pgDialect.name(in); got != want {
+			t.Errorf("pgDialect.name(%q) = %q, want %q", in, got, want)
 		}
 	}
-	one, two := pgName(long+"1"), pgName(long+"2")
+	one, two := pgDialect.name(long+"1"), pgDialect.name(long+"2")
 	if one == two || len(one) > 63 || !utf8.ValidString(one) {
-		t.Errorf("pgName of two long names: %q, %q", one, two)
+		t.Errorf("pgDialect.name of two long names: %q, %q", one, two)
 	}
 }
 

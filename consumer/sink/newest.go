@@ -100,21 +100,13 @@ func loadMarks(b Batch) (marks []string) {
 	return marks
 }
 
-// refill is a column of a held row that a replay of the same version sets.
-type refill struct {
-	name   string
-	ofLoad bool // says by whom and when the row was written: no reason to write it
-}
-
 // refilled is the columns of the batch that a replay sets in a held row of the same version and offset.
-func refilled(b Batch) []refill {
+func refilled(b Batch) (set []arrow.Field) {
 	t := b.Table
-	var set []refill
 	for _, f := range b.Rows.Schema().Fields() {
-		if slices.Contains([]string{t.Key, t.Version, t.Offset, t.Deleted, t.DeletedOffset}, f.Name) {
-			continue
+		if !slices.Contains([]string{t.Key, t.Version, t.Offset, t.Deleted, t.DeletedOffset}, f.Name) {
+			set = append(set, f)
 		}
-		set = append(set, refill{f.Name, f.Name == "_load_id" || f.Name == "_loaded_at"})
 	}
 	return set
 }

@@ -39,7 +39,7 @@ func openPostgres(ctx context.Context, u *url.URL, dataset string) (Sink, error)
 	if err != nil {
 		return nil, err
 	}
-	p := &postgres{pool: pool, schema: pgName(dataset), prepared: map[string]string{}}
+	p := &postgres{pool: pool, schema: pgDialect.name(dataset), prepared: map[string]string{}}
 	if err := p.setup(ctx); err != nil {
 		defer pool.Close()
 		if err = p.advise(err); away(err) {
@@ -158,7 +158,7 @@ func (p *postgres) account(ctx context.Context, tx pgx.Tx, b Batch, stats Stats,
 		statements.Queue(`INSERT INTO `+p.table(loadsTable)+`
 			(load_id, table_name, rows, inserted, updated, unchanged, bytes, ranges, started_at, finished_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp())`,
-			b.ID, pgName(b.Table.Name), b.Rows.NumRows(), stats.Inserted, stats.Updated, stats.Unchanged, b.Bytes, string(ranges), started)
+			b.ID, pgDialect.name(b.Table.Name), b.Rows.NumRows(), stats.Inserted, stats.Updated, stats.Unchanged, b.Bytes, string(ranges), started)
 	}
 	return tx.SendBatch(ctx, &statements).Close()
 }
@@ -172,11 +172,11 @@ func (p *postgres) forget(table string) {
 
 // table is the quoted name of a table in the dataset.
 func (p *postgres) table(name string) string {
-	return pgx.Identifier{p.schema, pgName(name)}.Sanitize()
+	return pgx.Identifier{p.schema, pgDialect.name(name)}.Sanitize()
 }
 
 // quote quotes the name of a column.
-func (p *postgres) quote(name string) string { return pgx.Identifier{pgName(name)}.Sanitize() }
+func (p *postgres) quote(name string) string { return pgx.Identifier{pgDialect.name(name)}.Sanitize() }
 
 // rejected makes a *RejectedError of an error that is about the values: SQLSTATE classes 22 (data exception), 23
 // (integrity constraint) and 54 (program limit, such as an index row that is too large). Others stay as they are.
@@ -194,7 +194,7 @@ func columnIn(where string, columns []pgColumn) string {
 	_, rest, _ = strings.Cut(rest, ", column ")
 	var found, name string
 	for _, c := range columns { // the longest, since a name may begin with another
-		if n := pgName(c.name); strings.HasPrefix(rest, n) && len(n) > len(name) {
+		if n := pgDialect.name(c.name); strings.HasPrefix(rest, n) && len(n) > len(name) {
 			found, name = c.name, n
 		}
 	}

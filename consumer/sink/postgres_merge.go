@@ -46,11 +46,11 @@ func (p *postgres) merge(ctx context.Context, tx pgx.Tx, b Batch, docs, tombs []
 	var names, stage []string
 	c := copier{rows: slices.Concat(docs, tombs)}
 	for i, f := range b.Rows.Schema().Fields() {
-		name := pgName(f.Name)
+		name := pgDialect.name(f.Name)
 		if have[name] == "" {
 			return Stats{}, fmt.Errorf("table %s has no column %s: the table was not prepared for this schema", table, name)
 		}
-		k, err := pgKind(name, have[name])
+		k, err := pgDialect.kind(name, have[name])
 		if err != nil {
 			return Stats{}, err
 		}
@@ -60,7 +60,7 @@ func (p *postgres) merge(ctx context.Context, tx pgx.Tx, b Batch, docs, tombs []
 		}
 		c.columns = append(c.columns, pgColumn{f.Name, a, k})
 		names = append(names, p.quote(f.Name))
-		stage = append(stage, p.quote(f.Name)+` `+pgTypes[k])
+		stage = append(stage, p.quote(f.Name)+` `+pgDialect.types[k])
 	}
 	list := strings.Join(names, ", ")
 	if _, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE `+pgStageName+` (`+strings.Join(stage, ", ")+`) ON COMMIT DROP`); err != nil {

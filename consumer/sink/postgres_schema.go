@@ -2,44 +2,33 @@ package sink
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// pgTypes names the kinds as format_type does.
-var pgTypes = []string{
-	kindBool: "boolean", kindInt32: "integer", kindInt64: "bigint", kindFloat64: "double precision",
-	kindTimestamp: "timestamp with time zone", kindText: "text", kindJSON: "jsonb",
-}
-
-// pgSystem are the columns that every table has already (PostgreSQL manual, 5.6 System Columns).
-var pgSystem = []string{"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "oid"}
-
-// pgName is the name that a table or column has in PostgreSQL. Names are cut at 63 bytes by the server (NAMEDATALEN - 1);
-// here a longer one keeps its first 54 bytes and ends with a hash of the whole, so that two do not become one.
-func pgName(name string) string {
-	name = strings.ReplaceAll(name, "\x00", "")
-	if slices.Contains(pgSystem, name) {
-		return name + "_"
-	}
-	const longest = 63
-	if len(name) <= longest {
-		return name
-	}
-	sum := sha256.Sum256([]byte(name))
-	cut := longest - 9
-	for cut > 0 && !utf8.RuneStart(name[cut]) {
-		cut--
-	}
-	return name[:cut] + "_" + hex.EncodeToString(sum[:4])
+// pgDialect is PostgreSQL's: names are cut at 63 bytes by the server (NAMEDATALEN - 1), and some columns every table has already
+// (PostgreSQL manual, 5.6 System Columns). Types are named as format_type does.
+var pgDialect = &dialect{
+	longest: 63,
+	reserved: func(name string) bool {
+		return slices.Contains([]string{"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "oid"}, name)
+	},
+	mark: `"`,
+	types: []string{
+		kindBool: "boolean", kindInt32: "integer", kindInt64: "bigint", kindFloat64: "double precision",
+		kindTimestamp: "timestamp with time zone", kindText: "text", kindJSON: "jsonb",
+	},
+	kinds: map[string]kind{
+		"CHARACTER VARYING": kindText,
+		// as the driver names them
+		"BOOL": kindBool, "INT4": kindInt32, "INT8": kindInt64, "FLOAT8": kindFloat64, "TIMESTAMPTZ": kindTimestamp, "TEXT": kindText, "VARCHAR": kindText, "JSONB": kindJSON,
+	},
+	first: "CAST('-infinity' AS TIMESTAMP WITH TIME ZONE)",
 }
 
 // lock lets one consumer at a time change the schema, until the transaction ends: IF NOT EXISTS alone fails where two
@@ -138,15 +127,15 @@ func (p *postgres) prepare(ctx context.Context, tx pgx.Tx, t Table) error {
 			return fmt.Errorf("column %s: %w", f.Name, err)
 		}
 		if len(have) > 0 {
-			sql, err := p.fitColumn(ctx, tx, t.Name, f.Name, have[pgName(f.Name)], want)
+			sql, err := p.fitColumn(ctx, tx, t.Name, f.Name, have[pgDialect.name(f.Name)], want)
 			if err != nil {
 				return err
 			}
 			changes = append(changes, sql...)
 		}
-		_, known := have[pgName(f.Name)]
+		_, known := have[pgDialect.name(f.Name)]
 		if doc, ok := f.Metadata.GetValue("doc"); ok && !known {
-			changes = append(changes, `COMMENT ON COLUMN `+p.table(t.Name)+`.`+p.quote(f.Name)+` IS `+pgLiteral(doc))
+			changes = append(changes, `COMMENT ON COLUMN `+p.table(t.Name)+`.`+p.quote(f.Name)+` IS `+pgDialect.literal(doc))
 		}
 	}
 	if t.HardDelete {
@@ -172,7 +161,7 @@ func (p *postgres) mode(ctx context.Context, tx pgx.Tx, t Table, exists bool) ([
 	}
 	var has Mode
 	if len(tables) > 0 {
-		err := tx.QueryRow(ctx, `SELECT write_mode FROM `+p.table(tablesTable)+` WHERE table_name = $1`, pgName(t.Name)).Scan(&has)
+		err := tx.QueryRow(ctx, `SELECT write_mode FROM `+p.table(tablesTable)+` WHERE table_name = $1`, pgDialect.name(t.Name)).Scan(&has)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return nil, err
 		}
@@ -182,11 +171,11 @@ func (p *postgres) mode(ctx context.Context, tx pgx.Tx, t Table, exists bool) ([
 	}
 	var sql []string
 	if has != Upsert {
-		sql = append(sql, `DELETE FROM `+p.table(tablesTable)+` WHERE table_name = `+pgLiteral(pgName(t.Name))) // it was dropped
+		sql = append(sql, `DELETE FROM `+p.table(tablesTable)+` WHERE table_name = `+pgDialect.literal(pgDialect.name(t.Name))) // it was dropped
 	}
 	if t.Mode != Upsert {
 		sql = append(sql, `CREATE TABLE IF NOT EXISTS `+p.table(tablesTable)+` (table_name text PRIMARY KEY, write_mode text NOT NULL)`,
-			`INSERT INTO `+p.table(tablesTable)+` VALUES (`+pgLiteral(pgName(t.Name))+`, `+pgLiteral(string(t.Mode))+`)`)
+			`INSERT INTO `+p.table(tablesTable)+` VALUES (`+pgDialect.literal(pgDialect.name(t.Name))+`, `+pgDialect.literal(string(t.Mode))+`)`)
 	}
 	return sql, nil
 }
@@ -200,7 +189,7 @@ func (p *postgres) create(t Table) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("column %s: %w", f.Name, err)
 		}
-		sql := p.quote(f.Name) + " " + pgTypes[k]
+		sql := p.quote(f.Name) + " " + pgDialect.types[k]
 		if f.Name == t.Key {
 			sql += ` COLLATE "C" NOT NULL`
 			if t.Mode == Upsert {
@@ -217,7 +206,7 @@ func (p *postgres) checkKey(ctx context.Context, tx pgx.Tx, t Table) error {
 	var ok bool
 	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
 		WHERE i.indrelid = $1::text::regclass AND i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL AND a.attname = $2)`,
-		p.table(t.Name), pgName(t.Key)).Scan(&ok)
+		p.table(t.Name), pgDialect.name(t.Key)).Scan(&ok)
 	if err == nil && !ok {
 		err = fmt.Errorf("table %s exists without a primary key on %s: rename it, or choose another WAREHOUSE_DATASET", p.table(t.Name), p.quote(t.Key))
 	}
@@ -229,9 +218,9 @@ func (p *postgres) fitColumn(ctx context.Context, tx pgx.Tx, table, column, have
 	alter := `ALTER TABLE ` + p.table(table)
 	name := p.quote(column)
 	if have == "" {
-		return []string{alter + ` ADD COLUMN ` + name + ` ` + pgTypes[want]}, nil
+		return []string{alter + ` ADD COLUMN ` + name + ` ` + pgDialect.types[want]}, nil
 	}
-	from, err := pgKind(column, have)
+	from, err := pgDialect.kind(column, have)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +245,7 @@ func (p *postgres) fitColumn(ctx context.Context, tx pgx.Tx, table, column, have
 	if to == kindJSON {
 		using = `to_jsonb(` + using + `)`
 	}
-	return []string{fmt.Sprintf(`%s ALTER COLUMN %s TYPE %s USING (%s)::%[3]s`, alter, name, pgTypes[to], using)}, nil
+	return []string{fmt.Sprintf(`%s ALTER COLUMN %s TYPE %s USING (%s)::%[3]s`, alter, name, pgDialect.types[to], using)}, nil
 }
 
 // columns returns the types of the table's columns by name, without those that the server computes; none where there is
@@ -280,19 +269,4 @@ func scanColumns(rows pgx.Rows) (map[string]string, error) {
 		return nil
 	})
 	return have, err
-}
-
-// pgKind is the kind that a column of the server's type holds.
-func pgKind(column, typ string) (kind, error) {
-	if typ == "character varying" {
-		return kindText, nil
-	}
-	if k := slices.Index(pgTypes, typ); k >= 0 {
-		return kind(k), nil
-	}
-	return 0, fmt.Errorf("column %s is %s in the table: Tilestream writes %s; give it one of these types", column, typ, strings.Join(pgTypes, ", "))
-}
-
-func pgLiteral(s string) string {
-	return `'` + strings.ReplaceAll(strings.ReplaceAll(s, "\x00", ""), `'`, `''`) + `'`
 }

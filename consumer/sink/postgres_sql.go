@@ -37,13 +37,13 @@ func (m pgMerge) statements(have []string, tombs bool) []string {
 
 // versions merge the stage into a table that keeps every version.
 func (m pgMerge) versions() []string {
-	v := versionSQL{m.b, m.table(m.b.Table.Name), pgStage, m.names, m.quote}
+	v := versionSQL{pgDialect, m.b, m.table(m.b.Table.Name), pgStage, m.names}
 	counted := func(sql, counts string) string {
 		return `WITH changed AS (` + sql + ` RETURNING 1) SELECT ` + counts + ` FROM changed`
 	}
 	sql := []string{counted(v.insert(), "count(*), 0")}
-	if m.b.Again {
-		sql = append(sql, counted(v.again(), "0, count(*)"))
+	if again := v.again(); m.b.Again && again != "" {
+		sql = append(sql, counted(again, "0, count(*)"))
 	}
 	if m.b.Table.Mode == History {
 		sql = append(sql, counted(v.mend(), "0, count(*) * 0"))
@@ -60,9 +60,9 @@ func (m pgMerge) documents(have []string) string {
 		q := pgx.Identifier{name}.Sanitize()
 		from := "DEFAULT"
 		switch {
-		case t.Deleted != "" && (name == pgName(t.Deleted) || name == pgName(t.DeletedOffset)):
+		case t.Deleted != "" && (name == pgDialect.name(t.Deleted) || name == pgDialect.name(t.DeletedOffset)):
 			from = "CASE WHEN " + m.tombstone("held") + " > " + m.document("EXCLUDED") + " THEN held." + q + " END"
-		case slices.ContainsFunc(m.b.Rows.Schema().Fields(), func(f arrow.Field) bool { return pgName(f.Name) == name }):
+		case slices.ContainsFunc(m.b.Rows.Schema().Fields(), func(f arrow.Field) bool { return pgDialect.name(f.Name) == name }):
 			from = "EXCLUDED." + q
 		}
 		set = append(set, q+" = "+from)
@@ -72,7 +72,7 @@ func (m pgMerge) documents(have []string) string {
 		where = "fresh." + m.quote(t.Deleted) + " IS NULL"
 	}
 	if t.HardDelete {
-		where += ` AND NOT EXISTS (SELECT FROM ` + m.table(deletedTable) + ` gone WHERE gone.table_name = ` + pgLiteral(pgName(t.Name)) + `
+		where += ` AND NOT EXISTS (SELECT FROM ` + m.table(deletedTable) + ` gone WHERE gone.table_name = ` + pgDialect.literal(pgDialect.name(t.Name)) + `
 			AND gone.key = fresh.` + m.quote(t.Key) + ` AND ` + m.gone() + ` > ` + m.document("fresh") + `)`
 	}
 	return m.upsert(m.names, where, set, m.document("EXCLUDED")+" > "+m.document("held"))
@@ -100,14 +100,7 @@ func (m pgMerge) tombstones() string {
 // of their keys, those too that it has left as they were.
 func (m pgMerge) again() string {
 	t := m.b.Table
-	var set, differ []string
-	for _, c := range refilled(m.b) {
-		q := m.quote(c.name)
-		set = append(set, q+" = fresh."+q)
-		if !c.ofLoad {
-			differ = append(differ, "held."+q+" IS DISTINCT FROM fresh."+q)
-		}
-	}
+	set, differ := pgDialect.refill(m.b)
 	if len(differ) == 0 {
 		return ""
 	}
@@ -139,7 +132,7 @@ func (m pgMerge) remember() string {
 	t := m.b.Table
 	return `WITH kept AS (
 		INSERT INTO ` + m.table(deletedTable) + ` AS held (table_name, key, deleted_at, deleted_offset)
-		SELECT ` + pgLiteral(pgName(t.Name)) + `, ` + m.quote(t.Key) + `, ` + m.quote(t.Deleted) + `, ` + m.quote(t.DeletedOffset) + `
+		SELECT ` + pgDialect.literal(pgDialect.name(t.Name)) + `, ` + m.quote(t.Key) + `, ` + m.quote(t.Deleted) + `, ` + m.quote(t.DeletedOffset) + `
 		FROM ` + pgStage + ` WHERE ` + m.quote(t.Deleted) + ` IS NOT NULL
 		ON CONFLICT (table_name, key) DO UPDATE SET deleted_at = EXCLUDED.deleted_at, deleted_offset = EXCLUDED.deleted_offset
 		WHERE (EXCLUDED.deleted_at, EXCLUDED.deleted_offset) > (held.deleted_at, held.deleted_offset))
@@ -151,7 +144,7 @@ func (m pgMerge) remove() string {
 	t := m.b.Table
 	return `WITH removed AS (
 		DELETE FROM ` + m.table(t.Name) + ` held USING ` + m.table(deletedTable) + ` gone
-		WHERE gone.table_name = ` + pgLiteral(pgName(t.Name)) + ` AND gone.key = held.` + m.quote(t.Key) + ` AND ` + m.gone() + ` > ` + m.document("held") + `
+		WHERE gone.table_name = ` + pgDialect.literal(pgDialect.name(t.Name)) + ` AND gone.key = held.` + m.quote(t.Key) + ` AND ` + m.gone() + ` > ` + m.document("held") + `
 		AND gone.key IN (SELECT ` + m.quote(t.Key) + ` FROM ` + pgStage + ` WHERE ` + m.quote(t.Deleted) + ` IS NOT NULL)
 		RETURNING 1)
 	SELECT 0, count(*) FROM removed`

@@ -30,16 +30,15 @@ var readers = map[string]func(ctx context.Context, u *url.URL, dataset string) (
 // Reader reads a warehouse that Open writes. It changes nothing: the engine itself refuses to.
 type Reader struct {
 	db      *sql.DB
-	dialect dialect
+	dialect *dialect
+	how     reading
 	dataset string // as the warehouse knows it, not quoted
 	close   func() error
 }
 
-// dialect is what tells one warehouse from another for a reader.
-type dialect struct {
-	begin string                   // starts a transaction that reads one state of the warehouse, and cannot write
-	name  func(name string) string // what the warehouse calls a table or a column
-	kinds map[string]kind          // by the driver's name of a column's type
+// reading is what tells one warehouse from another for a reader, beside its dialect.
+type reading struct {
+	begin string // starts a transaction that reads one state of the warehouse, and cannot write; "": there is none
 
 	// from is the source of a table's rows, or of all versions where the Table is only a name; "" where there is none. Nil: the
 	// table of that name in the dataset.
@@ -100,7 +99,10 @@ func (r *Reader) View(ctx context.Context) (*View, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the warehouse: %w", err)
 	}
-	if _, err := conn.ExecContext(ctx, r.dialect.begin); err != nil {
+	if r.how.begin == "" {
+		return &View{r, conn}, nil
+	}
+	if _, err := conn.ExecContext(ctx, r.how.begin); err != nil {
 		return nil, errors.Join(fmt.Errorf("read the warehouse: %w", err), conn.Close())
 	}
 	return &View{r, conn}, nil
@@ -108,6 +110,9 @@ func (r *Reader) View(ctx context.Context) (*View, error) {
 
 // Close ends the look.
 func (v *View) Close() error {
+	if v.how.begin == "" {
+		return v.conn.Close()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_, err := v.conn.ExecContext(ctx, `ROLLBACK`)
@@ -122,14 +127,14 @@ func (v *View) Close() error {
 
 // Ledger returns every entry: for each partition the first offset that the warehouse does not hold.
 func (v *View) Ledger(ctx context.Context) (map[Partition]int64, error) {
-	if v.dialect.ledger != nil {
-		return v.dialect.ledger(ctx)
+	if v.how.ledger != nil {
+		return v.how.ledger(ctx)
 	}
 	ledger := map[Partition]int64{}
 	if ok, err := v.exists(ctx, ledgerTable); err != nil || !ok {
 		return ledger, err
 	}
-	rows, err := v.conn.QueryContext(ctx, `SELECT cluster, consumer_group, topic, "partition", next_offset FROM `+v.table(ledgerTable))
+	rows, err := v.conn.QueryContext(ctx, `SELECT cluster, consumer_group, topic, `+v.dialect.quote("partition")+`, next_offset FROM `+v.table(ledgerTable))
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", err)
 	}
@@ -151,10 +156,10 @@ func (v *View) Ledger(ctx context.Context) (map[Partition]int64, error) {
 // Settle waits until rows show all that the ledger covers. In files a load is committed a moment before it is visible; what a
 // crash has left so is finished by the next consumer that starts, and is an error here after a few seconds.
 func (v *View) Settle(ctx context.Context) error {
-	if v.dialect.settle == nil {
+	if v.how.settle == nil {
 		return nil
 	}
-	return v.dialect.settle(ctx)
+	return v.how.settle(ctx)
 }
 
 // Now returns the time by the warehouse's clock.
@@ -180,8 +185,8 @@ type Load struct {
 // Loads yields the newest n loads of a table, newest first; n of 0 is all of them. An empty name is every table.
 // It ends after an error.
 func (v *View) Loads(ctx context.Context, table string, n int) iter.Seq2[Load, error] {
-	if v.dialect.loads != nil {
-		return v.dialect.loads(ctx, table, n)
+	if v.how.loads != nil {
+		return v.how.loads(ctx, table, n)
 	}
 	return func(yield func(Load, error) bool) {
 		if err := v.loads(ctx, table, n, yield); err != nil {
@@ -194,16 +199,15 @@ func (v *View) loads(ctx context.Context, table string, n int, yield func(Load, 
 	if ok, err := v.exists(ctx, loadsTable); err != nil || !ok {
 		return err
 	}
-	query := `SELECT load_id, table_name, "rows", inserted, updated, unchanged, bytes, CAST(ranges AS text), started_at, finished_at FROM ` + v.table(loadsTable)
-	var args []any
+	query := `SELECT load_id, table_name, ` + v.dialect.quote("rows") + `, inserted, updated, unchanged, bytes, ` + v.dialect.text("ranges", kindText) + `, started_at, finished_at FROM ` + v.table(loadsTable)
 	if table != "" {
-		query, args = query+` WHERE table_name = $1`, []any{table}
+		query += ` WHERE table_name = ` + v.dialect.literal(table)
 	}
 	query += ` ORDER BY finished_at DESC, load_id DESC`
 	if n > 0 {
 		query += ` LIMIT ` + strconv.Itoa(n)
 	}
-	rows, err := v.conn.QueryContext(ctx, query, args...)
+	rows, err := v.conn.QueryContext(ctx, query)
 	if err != nil {
 		return err
 	}
@@ -238,7 +242,7 @@ func (v *View) Newest(ctx context.Context, t Table, column string) (time.Time, e
 		return time.Time{}, err
 	}
 	var at sql.NullTime
-	if err := v.conn.QueryRowContext(ctx, `SELECT max(`+quoteName(v.dialect.name(column))+`) FROM `+from).Scan(&at); err != nil {
+	if err := v.conn.QueryRowContext(ctx, `SELECT max(`+v.dialect.quote(column)+`) FROM `+from).Scan(&at); err != nil {
 		return time.Time{}, fmt.Errorf("read %s: %w", t.Name, err)
 	}
 	return at.Time.UTC(), nil
@@ -261,8 +265,8 @@ func (v *View) Columns(ctx context.Context, t Table) ([]Column, error) {
 	}
 	columns := make([]Column, len(types))
 	for i, typ := range types {
-		k, ok := v.dialect.kinds[typ.DatabaseTypeName()]
-		if !ok {
+		k, err := v.dialect.kind(typ.Name(), typ.DatabaseTypeName())
+		if err != nil {
 			k = kindText // a column of somebody else
 		}
 		columns[i] = Column{Name: typ.Name(), kind: k}
@@ -298,15 +302,15 @@ func (v *View) rows(ctx context.Context, t Table, columns []Column, yield func([
 		return err
 	}
 	pages := []string{"TRUE"}
-	if v.dialect.pages != nil {
-		if pages, err = v.dialect.pages(ctx, v, t, from); err != nil {
+	if v.how.pages != nil {
+		if pages, err = v.how.pages(ctx, v, t, from); err != nil {
 			return err
 		}
 	}
 	selected := make([]string, len(columns))
 	for i, c := range columns {
-		if selected[i] = quoteName(c.Name); c.kind == kindJSON || c.kind == kindText {
-			selected[i] = "CAST(" + selected[i] + " AS text)"
+		if selected[i] = v.dialect.quoted(c.Name); c.kind == kindJSON || c.kind == kindText {
+			selected[i] = v.dialect.text(selected[i], c.kind)
 		}
 	}
 	values, into := make([]any, len(columns)), make([]any, len(columns))
@@ -346,8 +350,8 @@ func (v *View) page(ctx context.Context, query string, each func(*sql.Rows) (boo
 
 // source is what the rows of a table are selected from; "" where there is no such table.
 func (v *View) source(ctx context.Context, t Table) (string, error) {
-	if v.dialect.from != nil {
-		return v.dialect.from(ctx, v, t)
+	if v.how.from != nil {
+		return v.how.from(ctx, v, t)
 	}
 	if ok, err := v.exists(ctx, t.Name); err != nil || !ok {
 		return "", err
@@ -356,15 +360,11 @@ func (v *View) source(ctx context.Context, t Table) (string, error) {
 }
 
 func (v *View) exists(ctx context.Context, table string) (bool, error) {
-	var n int
-	err := v.conn.QueryRowContext(ctx, `SELECT count(*) FROM information_schema.tables WHERE lower(table_schema) = lower($1) AND lower(table_name) = lower($2)`,
-		v.dataset, v.dialect.name(table)).Scan(&n)
+	have, err := v.dialect.columnsOf(ctx, v.conn, v.dataset, table)
 	if err != nil {
 		return false, fmt.Errorf("look for table %s: %w", table, err)
 	}
-	return n > 0, nil
+	return len(have) > 0, nil
 }
 
-func (v *View) table(name string) string {
-	return quoteName(v.dataset) + "." + quoteName(v.dialect.name(name))
-}
+func (v *View) table(name string) string { return v.dialect.table(v.dataset, name) }

@@ -18,10 +18,6 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 )
 
-// duckKinds are the kinds by the driver's names of types.
-var duckKinds = map[string]kind{"BOOLEAN": kindBool, "INTEGER": kindInt32, "BIGINT": kindInt64, "DOUBLE": kindFloat64,
-	"TIMESTAMPTZ": kindTimestamp, "TIMESTAMP WITH TIME ZONE": kindTimestamp, "VARCHAR": kindText, "JSON": kindJSON}
-
 const duckReadOnly = `BEGIN TRANSACTION READ ONLY`
 
 // readDuckDB shares the file where this process has it open, since DuckDB refuses a second opener with other settings; else
@@ -40,7 +36,7 @@ func readDuckDB(ctx context.Context, u *url.URL, dataset string) (*Reader, error
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no file %s: nothing has been loaded yet, or WAREHOUSE_URL (DATA_DIR) names another place", path)
 	}
-	r := &Reader{dataset: dataset, dialect: dialect{begin: duckReadOnly, name: strings.Clone, kinds: duckKinds, pages: duckPages}}
+	r := &Reader{dataset: dataset, dialect: duckDialect, how: reading{begin: duckReadOnly, pages: duckPages}}
 	duckFiles.Lock()
 	shared := duckFiles.byPath[path] != nil
 	duckFiles.Unlock()
@@ -162,8 +158,8 @@ func readStore(ctx context.Context, log logReader, dataset, dir string, have fun
 	if clean != nil {
 		closes = func() error { return errors.Join(db.Close(), clean()) }
 	}
-	return &Reader{db: db, dataset: dataset, close: closes, dialect: dialect{
-		begin: duckReadOnly, name: strings.Clone, kinds: duckKinds,
+	return &Reader{db: db, dataset: dataset, close: closes, dialect: duckDialect, how: reading{
+		begin: duckReadOnly,
 		from: func(ctx context.Context, _ *View, t Table) (string, error) {
 			if some, err := have(ctx, t.Name); err != nil || !some {
 				return "", err
@@ -190,7 +186,7 @@ func filesPages(ctx context.Context, v *View, t Table, from string) ([]string, e
 	parts := n/page + 1
 	pages := make([]string, parts)
 	for i := range pages {
-		pages[i] = fmt.Sprintf("hash(%s) %% %d = %d", quoteName(t.Key), parts, i)
+		pages[i] = fmt.Sprintf("hash(%s) %% %d = %d", duckQuote(t.Key), parts, i)
 	}
 	return pages, nil
 }

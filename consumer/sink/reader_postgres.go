@@ -25,10 +25,6 @@ func readPostgres(ctx context.Context, u *url.URL, dataset string) (*Reader, err
 		_ = db.Close() // nothing was opened
 		return nil, err
 	}
-	return &Reader{db: db, dataset: pgName(dataset), close: db.Close, dialect: dialect{
-		begin: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`,
-		name:  pgName,
-		kinds: map[string]kind{"BOOL": kindBool, "INT4": kindInt32, "INT8": kindInt64, "FLOAT8": kindFloat64, "TIMESTAMPTZ": kindTimestamp,
-			"TEXT": kindText, "VARCHAR": kindText, "JSONB": kindJSON},
-	}}, nil
+	return &Reader{db: db, dataset: pgDialect.name(dataset), close: db.Close, dialect: pgDialect,
+		how: reading{begin: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`}}, nil
 }

@@ -15,11 +15,12 @@ const (
 	validTo   = "_valid_to"
 )
 
+var validAt = &arrow.TimestampType{Unit: arrow.Millisecond, TimeZone: "UTC"}
+
 // withValidity is the table as a warehouse of tables keeps it in its mode.
 func withValidity(t Table) Table {
 	if t.Mode == History {
-		at := &arrow.TimestampType{Unit: arrow.Millisecond, TimeZone: "UTC"}
-		t.Schema = arrow.NewSchema(append(t.Schema.Fields(), arrow.Field{Name: validFrom, Type: at, Nullable: true}, arrow.Field{Name: validTo, Type: at, Nullable: true}), nil)
+		t.Schema = arrow.NewSchema(append(t.Schema.Fields(), arrow.Field{Name: validFrom, Type: validAt, Nullable: true}, arrow.Field{Name: validTo, Type: validAt, Nullable: true}), nil)
 	}
 	return t
 }
@@ -62,55 +63,46 @@ func each(b Batch) ([]int, error) {
 
 // versionSQL writes the statements of the modes that keep every version, for any warehouse of tables.
 type versionSQL struct {
+	*dialect
 	b       Batch
 	table   string // quoted, as all names
 	source  string // of the batch's rows
 	columns []string
-	quote   func(string) string
 }
 
 // insert adds versions that are not held.
 func (v versionSQL) insert() string {
-	list := strings.Join(v.columns, ", ")
-	return fmt.Sprintf(`INSERT INTO %s (%s) SELECT %[2]s FROM %s AS fresh WHERE NOT EXISTS (SELECT 1 FROM %[1]s AS held WHERE %[4]s)`,
-		v.table, list, v.source, v.same())
+	return v.dialect.insert(v.table, v.columns, v.source, v.same(), v.quote(v.b.Table.Key))
 }
 
-// again gives versions that are held the values that the batch has now.
+// again gives versions that are held the values that the batch has now; "" where it has none.
 func (v versionSQL) again() string {
-	key := v.quote(v.b.Table.Key)
-	set, differ := []string{key + " = fresh." + key}, []string{"FALSE"} // where there is no other column
-	for _, c := range refilled(v.b) {
-		q := v.quote(c.name)
-		set = append(set, q+" = fresh."+q)
-		if !c.ofLoad {
-			differ = append(differ, "held."+q+" IS DISTINCT FROM fresh."+q)
-		}
+	set, differ := v.refill(v.b)
+	if len(differ) == 0 {
+		return ""
 	}
-	return fmt.Sprintf(`UPDATE %s AS held SET %s FROM %s AS fresh WHERE %s AND (%s)`,
-		v.table, strings.Join(set, ", "), v.source, v.same(), strings.Join(differ, " OR "))
+	return v.update(v.table, set, v.source, v.same(), "("+strings.Join(differ, " OR ")+")")
 }
 
 // mend sets from when and until when the versions of the batch's keys held. The order of versions is that of their beginnings, so
 // none ends before it begins. A version that ends now names the load that ended it, as a row does that is deleted now.
 func (v versionSQL) mend() string {
-	key := v.quote(v.b.Table.Key)
+	key, from, to := v.quote(v.b.Table.Key), v.quote(validFrom), v.quote(validTo)
+	set := []string{from + " = fresh.began", to + " = fresh.ended"}
 	marks := ""
-	for _, name := range loadMarks(v.b) {
-		marks += fmt.Sprintf(`, %s = (SELECT max(%[1]s) FROM %s AS fresh)`, v.quote(name), v.source)
+	for i, name := range loadMarks(v.b) {
+		marks += fmt.Sprintf(", (SELECT max(%s) FROM %s AS staged) AS mark_%d", v.quote(name), v.source, i)
+		set = append(set, fmt.Sprintf("%s = fresh.mark_%d", v.quote(name), i))
 	}
-	return fmt.Sprintf(`UPDATE %s AS held SET %s = told.began, %s = told.ended%[10]s FROM (
-		SELECT id, placed, place, live, began, lead(began) OVER (PARTITION BY id ORDER BY placed, place, live) AS ended FROM (
-			SELECT held.%[4]s AS id, %[5]s AS placed, %[6]s AS place, %[7]s AS live, greatest(%[5]s, %[8]s) AS began
-			FROM %[1]s AS held WHERE held.%[4]s IN (SELECT %[4]s FROM %[9]s AS fresh)) AS versions) AS told
-		WHERE held.%[4]s = told.id AND %[5]s = told.placed AND %[6]s = told.place AND %[7]s = told.live
-		AND (held.%[2]s IS DISTINCT FROM told.began OR held.%[3]s IS DISTINCT FROM told.ended)`,
-		v.table, v.quote(validFrom), v.quote(validTo), key, v.time("held"), v.offset("held"), v.live("held"), beginning, v.source, marks)
+	told := fmt.Sprintf(`(
+	SELECT id, placed, place, live, began, lead(began) OVER (PARTITION BY id ORDER BY placed, place, live) AS ended%s FROM (
+		SELECT held.%s AS id, %s AS placed, %s AS place, %s AS live, greatest(%[3]s, %[6]s) AS began
+		FROM %[7]s AS held WHERE held.%[2]s IN (SELECT staged.%[2]s FROM %[8]s AS staged)) AS versions)`,
+		marks, key, v.time("held"), v.offset("held"), v.live("held"), v.beginning(), v.table, v.source)
+	return v.update(v.table, set, told,
+		fmt.Sprintf("held.%s = fresh.id AND %s = fresh.placed AND %s = fresh.place AND %s = fresh.live", key, v.time("held"), v.offset("held"), v.live("held")),
+		fmt.Sprintf("(%s OR %s)", v.differ(validAt, "held."+from, "fresh.began"), v.differ(validAt, "held."+to, "fresh.ended")))
 }
-
-// beginning is when an undated version begins: a time that every warehouse holds, so that no end of a version before the first dated
-// one is null.
-const beginning = `TIMESTAMP WITH TIME ZONE '0001-01-01 00:00:00+00'`
 
 // same tells whether a held row is the fresh row's version.
 func (v versionSQL) same() string {
@@ -127,12 +119,10 @@ func (v versionSQL) same() string {
 func (v versionSQL) time(of string) string {
 	t := v.b.Table
 	if t.Version == "" {
-		return v.first()
+		return v.earliest()
 	}
-	return "COALESCE(" + v.either(of, t.Deleted, t.Version, "NULL") + ", " + v.first() + ")"
+	return "COALESCE(" + v.either(of, t.Deleted, t.Version, "NULL") + ", " + v.earliest() + ")"
 }
-
-func (v versionSQL) first() string { return `CAST('-infinity' AS TIMESTAMP WITH TIME ZONE)` }
 
 func (v versionSQL) offset(of string) string {
 	return v.either(of, v.b.Table.DeletedOffset, v.b.Table.Offset, "NULL")
