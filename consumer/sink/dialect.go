@@ -29,6 +29,8 @@ type dialect struct {
 	first string          // a time before all that a version may have; "": the first one that it may have
 	parse string          // makes JSON of a text: PARSE_JSON(%s)
 	plain string          // makes a text of JSON, for comparing: TO_JSON_STRING(%s)
+	json  string          // makes JSON of another value: TO_JSON(%s)
+	iso   string          // makes a text of a time, as JSON has it: 2026-05-04T12:00:00.000Z
 	merge bool            // it has MERGE with conditions; else UPDATE ... FROM and INSERT
 
 	// columns asks for the names and types of a table's columns, both names as the warehouse has them; nil: information_schema.

@@ -22,6 +22,8 @@ var duckDialect = &dialect{
 func duckQuote(name string) string { return duckDialect.quoted(name) }
 
 // quoted is a text as SQL has it where a backslash is like any other character.
-func quoted(s string) string { return "'" + strings.ReplaceAll(strings.ReplaceAll(s, "\x00", ""), "'", "''") + "'" }
+func quoted(s string) string {
+	return "'" + strings.ReplaceAll(strings.ReplaceAll(s, "\x00", ""), "'", "''") + "'"
+}
 
 func duckLiteral(s string) string { return duckDialect.literal(s) }

@@ -1,0 +1,258 @@
+package sink
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// setup makes the dataset and the system tables where they are missing.
+func (s *staged) setup(ctx context.Context) error {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return s.explained(err)
+	}
+	defer conn.Close()
+	for _, step := range s.system() {
+		have, err := s.columnsOf(ctx, conn, s.dataset, step.table)
+		if err != nil {
+			return s.explained(err)
+		}
+		if len(have) > 0 {
+			continue // looked at first: CREATE ... IF NOT EXISTS wants the right to create even where there is nothing to do
+		}
+		for _, sql := range step.sql {
+			if _, err := conn.ExecContext(ctx, sql); err != nil {
+				return fmt.Errorf("create the system tables in %s: %w", s.dataset, s.explained(err))
+			}
+		}
+	}
+	return nil
+}
+
+type systemTable struct {
+	table string
+	sql   []string
+}
+
+// system is what makes each system table; the dataset comes with the first.
+func (s *staged) system() []systemTable {
+	make := func(name, columns string) string {
+		return "CREATE TABLE IF NOT EXISTS " + s.table(s.dataset, name) + " (" + strings.NewReplacer("TEXT", s.types[kindText], "INT", s.types[kindInt64], "TIME", s.types[kindTimestamp]).Replace(columns) + ")"
+	}
+	lock := s.table(s.dataset, lockTable)
+	return []systemTable{
+		{ledgerTable, []string{"CREATE SCHEMA IF NOT EXISTS " + s.quoted(s.dataset),
+			make(ledgerTable, "cluster TEXT, consumer_group TEXT, topic TEXT, "+s.quote("partition")+" INT, next_offset INT NOT NULL, updated_at TIME NOT NULL")}},
+		{loadsTable, []string{make(loadsTable, "load_id TEXT NOT NULL, table_name TEXT NOT NULL, "+s.quote("rows")+" INT NOT NULL, inserted INT NOT NULL, updated INT NOT NULL, unchanged INT NOT NULL, bytes INT NOT NULL, ranges TEXT NOT NULL, started_at TIME NOT NULL, finished_at TIME NOT NULL")}},
+		{tablesTable, []string{make(tablesTable, "table_name TEXT NOT NULL, write_mode TEXT NOT NULL")}},
+		{lockTable, []string{make(lockTable, "turns INT NOT NULL"),
+			// Where two make it at once it gets two rows, which lock as well as one.
+			"INSERT INTO " + lock + " (turns) SELECT 0 FROM (SELECT count(*) AS n FROM " + lock + ") AS held WHERE n = 0"}},
+		{deletedTable, []string{make(deletedTable, "table_name TEXT NOT NULL, deleted_key TEXT NOT NULL, deleted_at TIME NOT NULL, deleted_offset INT NOT NULL")}},
+	}
+}
+
+func (s *staged) Prepare(ctx context.Context, t Table) error {
+	fits := fingerprint(t)
+	s.mu.Lock()
+	done := s.prepared[t.Name] == fits
+	s.mu.Unlock()
+	if done {
+		return nil
+	}
+	if err := s.prepare(ctx, t); err != nil {
+		return fmt.Errorf("prepare table %s: %w", t.Name, s.explained(err))
+	}
+	s.mu.Lock()
+	s.prepared[t.Name] = fits
+	s.mu.Unlock()
+	return nil
+}
+
+// prepare looks at what there is, makes what is missing, and looks again. So a change that somebody else has made meanwhile is no
+// error, and one that a crash has left half done is finished.
+func (s *staged) prepare(ctx context.Context, t Table) error {
+	if err := checkDeletes(t); err != nil {
+		return err
+	}
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var before []string
+	var failed error
+	for try := 1; ; {
+		have, err := s.columnsOf(ctx, conn, s.dataset, t.Name)
+		if err != nil {
+			return err
+		}
+		has, err := s.mode(ctx, conn, t)
+		if err != nil {
+			return err
+		}
+		changes, err := s.changes(ctx, conn, t, have, has)
+		if err != nil || len(changes) == 0 {
+			return err
+		}
+		switch same := slices.Equal(changes, before); {
+		case failed != nil && s.conflict != nil && s.conflict(failed) && try < conflicts:
+			if err := giveWay(ctx, try); err != nil {
+				return err
+			}
+			try++
+		case same && failed != nil:
+			return failed
+		case same:
+			return fmt.Errorf("this has changed nothing: %s", strings.Join(changes, "; "))
+		}
+		before, failed = changes, nil
+		for _, sql := range changes {
+			if _, failed = conn.ExecContext(ctx, sql); failed != nil {
+				break
+			}
+		}
+	}
+}
+
+// changes returns the statements that come next in making the table fit; none where it does. has is the mode that it was made in.
+func (s *staged) changes(ctx context.Context, conn *sql.Conn, t Table, have map[string]string, has Mode) ([]string, error) {
+	var changes []string
+	if len(have) == 0 {
+		changes = s.keepMode(t, has)
+	} else if err := checkMode(t, has); err != nil {
+		return nil, err
+	}
+	var columns, widened []string
+	t = withValidity(t)
+	for _, f := range t.Schema.Fields() {
+		want, err := kindOf(f.Type)
+		if err != nil {
+			return nil, fmt.Errorf("column %s: %w", f.Name, err)
+		}
+		name := s.name(f.Name)
+		switch typ, known := have[name]; {
+		case len(have) == 0 && f.Name == t.Key:
+			columns = append(columns, s.quoted(name)+" "+s.types[want]+" NOT NULL")
+		case !known && have[narrowed(name)] != "":
+			to, err := s.wider(ctx, conn, t.Name, narrowed(name), have[narrowed(name)], want)
+			if err != nil {
+				return nil, err
+			}
+			columns = append(columns, s.quoted(name)+" "+s.types[to])
+		case !known:
+			columns = append(columns, s.quoted(name)+" "+s.types[want])
+		default:
+			sql, err := s.fitColumn(ctx, conn, t.Name, f.Name, typ, want, have)
+			if err != nil {
+				return nil, err
+			}
+			widened = append(widened, sql...)
+		}
+	}
+	table := s.table(s.dataset, t.Name)
+	switch {
+	case len(have) == 0:
+		sql := "CREATE TABLE IF NOT EXISTS " + table + " (\n\t" + strings.Join(columns, ",\n\t") + "\n)"
+		if s.create != nil {
+			sql += s.create(t)
+		}
+		changes = append(changes, sql)
+	default:
+		for _, c := range columns {
+			changes = append(changes, "ALTER TABLE "+table+" ADD COLUMN "+c)
+		}
+	}
+	return append(changes, widened...), nil
+}
+
+// narrowed is the name of a column that gives way to a wider one. Where no type can be changed in place, four steps do it, each of
+// which can be seen in the table: the column is renamed, so that nobody writes into it any more; the wider one is added; values move
+// over row by row, in one statement, so that a row that was written meanwhile (which clears the narrow column, as it does all that
+// it lacks) stays as it is; the narrow column goes.
+func narrowed(name string) string { return name + "__narrow" }
+
+// fitColumn returns the statements that are next in making one column of an existing table fit.
+func (s *staged) fitColumn(ctx context.Context, conn *sql.Conn, table, column, typ string, want kind, have map[string]string) ([]string, error) {
+	from, err := s.kind(column, typ)
+	if err != nil {
+		return nil, err
+	}
+	alter := "ALTER TABLE " + s.table(s.dataset, table)
+	name, narrow := s.quote(column), s.quoted(narrowed(s.name(column)))
+	if old := have[narrowed(s.name(column))]; old != "" {
+		was, err := s.kind(column, old)
+		if err != nil {
+			return nil, err
+		}
+		return []string{
+			fmt.Sprintf("UPDATE %s SET %s = %s, %s = NULL WHERE %[4]s IS NOT NULL", s.table(s.dataset, table), name, s.converted(narrow, was, from), narrow),
+			alter + " DROP COLUMN " + narrow,
+		}, nil
+	}
+	to, err := s.wider(ctx, conn, table, s.name(column), typ, want)
+	if err != nil || from == to || s.types[from] == s.types[to] {
+		return nil, err
+	}
+	if s.widens != nil && s.widens(from, to) {
+		return []string{fmt.Sprintf("%s ALTER COLUMN %s TYPE %s", alter, name, s.types[to])}, nil
+	}
+	return []string{fmt.Sprintf("%s RENAME COLUMN %s TO %s", alter, name, narrow)}, nil
+}
+
+// wider is the kind that holds what a column has and what it is to have. name is the warehouse's.
+func (s *staged) wider(ctx context.Context, conn *sql.Conn, table, name, typ string, want kind) (kind, error) {
+	from, err := s.kind(name, typ)
+	if err != nil {
+		return 0, err
+	}
+	to := widen(from, want)
+	if from != kindInt64 || to != kindFloat64 {
+		return to, nil
+	}
+	var inexact int64
+	err = conn.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s NOT BETWEEN -%d AND %[3]d", s.table(s.dataset, table), s.quoted(name), exactFloat)).Scan(&inexact)
+	if err == nil && inexact > 0 {
+		to = kindText
+	}
+	return to, err
+}
+
+// converted is a column's value in another type.
+func (s *staged) converted(column string, from, to kind) string {
+	switch {
+	case from == kindTimestamp:
+		column = fmt.Sprintf(s.iso, column)
+	case from == kindJSON:
+		return s.text(column, kindJSON)
+	}
+	if to == kindJSON {
+		return fmt.Sprintf(s.json, column)
+	}
+	return "CAST(" + column + " AS " + s.types[to] + ")"
+}
+
+// mode is the mode that a table was made in; Upsert where it is not kept.
+func (s *staged) mode(ctx context.Context, conn *sql.Conn, t Table) (has Mode, err error) {
+	err = conn.QueryRowContext(ctx, "SELECT write_mode FROM "+s.table(s.dataset, tablesTable)+" WHERE table_name = "+s.literal(s.name(t.Name))).Scan(&has)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Upsert, nil
+	}
+	return has, err
+}
+
+// keepMode keeps the mode of a table that is new in mind.
+func (s *staged) keepMode(t Table, has Mode) (changes []string) {
+	tables, name := s.table(s.dataset, tablesTable), s.literal(s.name(t.Name))
+	if has != Upsert {
+		changes = append(changes, "DELETE FROM "+tables+" WHERE table_name = "+name) // it was dropped
+	}
+	if t.Mode != Upsert {
+		changes = append(changes, "INSERT INTO "+tables+" (table_name, write_mode) VALUES ("+name+", "+s.literal(string(t.Mode))+")")
+	}
+	return changes
+}

@@ -1,0 +1,31 @@
+//go:build cgo
+
+package sink_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"tilestream/consumer/sink"
+	"tilestream/consumer/sink/sinktest"
+)
+
+func TestStaged(t *testing.T) {
+	for name, merge := range map[string]bool{"with MERGE": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			sinktest.Run(t, func(t testing.TB) sinktest.Destination {
+				path := filepath.Join(t.TempDir(), "warehouse.duckdb")
+				return sinktest.Destination{
+					Open: func(t testing.TB) sink.Sink {
+						s, err := sink.OpenTrial(t.Context(), path, "Test set", merge)
+						if err != nil {
+							t.Fatal(err)
+						}
+						return s
+					},
+					Read: func(t testing.TB, table sink.Table) []sinktest.Row { return readDuckDB(t, path, "Test set", table) },
+				}
+			})
+		})
+	}
+}
