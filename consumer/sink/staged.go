@@ -178,7 +178,7 @@ func (s *staged) write(ctx context.Context, b Batch, started time.Time) (stats S
 // giveWay waits, so that of two that are in each other's way one comes first.
 func giveWay(ctx context.Context, try int) error {
 	select {
-	case <-time.After(rand.N(50*time.Millisecond<<try)):
+	case <-time.After(rand.N(50 * time.Millisecond << try)):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
