@@ -28,12 +28,9 @@ type postgres struct {
 }
 
 func openPostgres(ctx context.Context, u *url.URL, dataset string) (Sink, error) {
-	cfg, err := pgxpool.ParseConfig(u.String())
+	cfg, err := postgresConfig(u, "tilestream")
 	if err != nil {
-		return nil, ops.Usagef("not a PostgreSQL URL: it takes postgres://USER:PASSWORD@HOST:5432/DATABASE and the parameters of libpq")
-	}
-	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
-		cfg.ConnConfig.RuntimeParams["application_name"] = "tilestream"
+		return nil, err
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
@@ -48,6 +45,18 @@ func openPostgres(ctx context.Context, u *url.URL, dataset string) (Sink, error)
 		return nil, err
 	}
 	return p, nil
+}
+
+// postgresConfig reads the URL: what libpq takes, and what pgxpool does. The server shows the name where the URL has none.
+func postgresConfig(u *url.URL, name string) (*pgxpool.Config, error) {
+	cfg, err := pgxpool.ParseConfig(u.String())
+	if err != nil {
+		return nil, ops.Usagef("not a PostgreSQL URL: it takes postgres://USER:PASSWORD@HOST:5432/DATABASE and the parameters of libpq")
+	}
+	if given := cfg.ConnConfig.RuntimeParams; given["application_name"] == "" {
+		given["application_name"] = name
+	}
+	return cfg, nil
 }
 
 func (p *postgres) Close() error {

@@ -56,17 +56,23 @@ func withPostgres(t testing.TB, rawURL string, do func(ctx context.Context, c *p
 	do(ctx, c)
 }
 
-func postgresIn(t testing.TB, rawURL, schema string) sinktest.Destination {
+// modest is the URL for one of many tests that share a server.
+func modest(t testing.TB, rawURL string) string {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	q := u.Query()
-	q.Set("pool_max_conns", "4") // many tests at once share one server
+	q.Set("pool_max_conns", "4")
 	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func postgresIn(t testing.TB, rawURL, schema string) sinktest.Destination {
+	at := modest(t, rawURL)
 	return sinktest.Destination{
 		Open: func(t testing.TB) sink.Sink {
-			s, err := sink.Open(t.Context(), u.String(), schema)
+			s, err := sink.Open(t.Context(), at, schema)
 			if err != nil {
 				t.Fatal(err)
 			}

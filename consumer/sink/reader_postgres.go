@@ -4,23 +4,17 @@ import (
 	"context"
 	"net/url"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-
-	"tilestream/internal/ops"
 )
 
 // readPostgres reads in transactions that the server keeps from writing. It is said of each transaction, not of the
 // connection, since poolers refuse settings of a connection.
 func readPostgres(ctx context.Context, u *url.URL, dataset string) (*Reader, error) {
-	cfg, err := pgx.ParseConfig(u.String())
+	cfg, err := postgresConfig(u, "tilestream-reader")
 	if err != nil {
-		return nil, ops.Usagef("not a PostgreSQL URL: it takes postgres://USER:PASSWORD@HOST:5432/DATABASE and the parameters of libpq")
+		return nil, err
 	}
-	if cfg.RuntimeParams["application_name"] == "" {
-		cfg.RuntimeParams["application_name"] = "tilestream-reader"
-	}
-	db := stdlib.OpenDB(*cfg)
+	db := stdlib.OpenDB(*cfg.ConnConfig)
 	if err := db.PingContext(ctx); err != nil {
 		_ = db.Close() // nothing was opened
 		return nil, err

@@ -35,7 +35,7 @@ func TestReader(t *testing.T) {
 		"bucket": func(t *testing.T) (string, string) { return prefixed(t, e2e.Service(t, "TEST_S3_URL")), "my set" },
 		"postgres": func(t *testing.T) (string, string) {
 			url := e2e.Service(t, "TEST_POSTGRES_URL")
-			return url, newSchema(t, url)
+			return modest(t, url), newSchema(t, url) // what the loader takes, the reader takes
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
