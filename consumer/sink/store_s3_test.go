@@ -3,10 +3,14 @@
 package sink_test
 
 import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -118,5 +122,100 @@ func TestOpenBucketRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("Open(%s): %v, want %q and no secret in it", c.url, err, c.want)
 		}
+	}
+}
+
+// TestBigObject writes a file of several parts; a part whose reply is lost, as often as may be, costs a write and nothing else.
+func TestBigObject(t *testing.T) {
+	base, err := url.Parse(e2e.Service(t, "TEST_S3_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := base.Query()
+	server, err := url.Parse(q.Get("endpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cut, parts atomic.Int32
+	proxy := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(server)
+			r.Out.Host = r.In.Host // it is signed
+		},
+		ModifyResponse: func(r *http.Response) error {
+			if r.Request.URL.Query().Get("partNumber") != "" && parts.Add(1) > 1 && cut.Add(-1) >= 0 {
+				panic(http.ErrAbortHandler)
+			}
+			return nil
+		},
+	})
+	defer proxy.Close()
+	q.Set("endpoint", proxy.URL)
+	base.RawQuery = q.Encode()
+	d := bucketIn(t, base.String())
+	big := sinktest.Table("big", sinktest.Column("text", sinktest.String))
+	var rows []sinktest.Row
+	for i := range 20 {
+		noise := make([]byte, 1<<20)
+		rand.Read(noise) // Parquet makes none of it smaller
+		rows = append(rows, sinktest.Row{"_id": strconv.Itoa(i), "text": base64.StdEncoding.EncodeToString(noise), "_kafka_offset": int64(i)})
+	}
+	to := d.Open(t)
+	defer to.Close()
+	if err := to.Prepare(t.Context(), big); err != nil {
+		t.Fatal(err)
+	}
+	b := sink.Batch{ID: "load", Table: big, Ranges: []sink.Range{sinktest.Span(0, 0, 20)}, Rows: sinktest.Record(big.Schema, rows)}
+	cut.Store(100)
+	if _, err := to.Write(t.Context(), b); err == nil {
+		t.Error("Write without an answer to any part: no error")
+	}
+	if parts.Load() < 2 {
+		t.Fatalf("%d parts: the object is too small for this", parts.Load())
+	}
+	cut.Store(1)
+	if _, err := to.Write(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if diff := sinktest.Diff(big, rows, d.Read(t, big)); diff != "" {
+		t.Errorf("rows differ (-want +got):\n%.1000s", diff)
+	}
+}
+
+// TestBucketRefusals answers as S3 does where a bucket is elsewhere, or a right is missing.
+func TestBucketRefusals(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
+	for _, c := range []struct {
+		name, code, region string
+		status             int
+		want               []string
+	}{
+		{"another region", "PermanentRedirect", "eu-south-1", http.StatusMovedPermanently, []string{"the bucket is in region eu-south-1", "?region=eu-south-1"}},
+		{"a right is missing", "AccessDenied", "", http.StatusForbidden, []string{"s3:PutObject", "arn:aws:s3:::warehouse/x/tiledesk/*", "s3:ListBucket"}},
+		{"a token that has expired", "ExpiredToken", "", http.StatusBadRequest, []string{"have expired", "AWS_SESSION_TOKEN"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("X-Amz-Bucket-Region", c.region)
+				w.WriteHeader(c.status)
+				fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>no</Message></Error>`, c.code)
+			}))
+			defer server.Close()
+			to, err := sink.Open(t.Context(), "s3://warehouse/x?region=us-east-1&endpoint="+server.URL, "tiledesk")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer to.Close()
+			_, err = to.Next(t.Context(), crashParts)
+			for _, want := range c.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("Next: %v, want %q in it", err, want)
+				}
+			}
+			if err != nil && strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("Next shows the secret: %v", err)
+			}
+		})
 	}
 }
