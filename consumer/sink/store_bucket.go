@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,8 @@ type bucket struct {
 	url    string                      // of the bucket, for messages
 	prefix string                      // of all keys: empty, or with a slash at its end
 	fault  func(op, name string) error // tests: called before each step; an error fails the step
+
+	conditional atomic.Bool // the server has been seen to refuse an object that is there
 }
 
 // objects are the requests that a store needs of an object store, on whole keys. An absent object is fs.ErrNotExist. Each
@@ -94,10 +97,27 @@ func (b *bucket) createIfAbsent(ctx context.Context, name, _ string, data []byte
 		return err
 	}
 	err := b.put(ctx, b.key(name), data, true)
+	if err == nil && !b.conditional.Load() {
+		return b.probe(ctx, name, data)
+	}
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errUnsure, b.explained("write", name, err))
+}
+
+// probe asks for the object that has just been made once more, once in a process: a server that does not know conditions passes over
+// them, says yes to both of two who commit, and so loses what one of them has loaded.
+func (b *bucket) probe(ctx context.Context, name string, data []byte) error {
+	switch err := b.put(ctx, b.key(name), data, true); {
+	case errors.Is(err, fs.ErrExist):
+		b.conditional.Store(true)
+		return nil
+	case err == nil:
+		return b.explained("write", name, errors.New("the server has written an object that was there though it was asked not to (If-None-Match): it knows no conditional writes, so it cannot keep two consumers apart; use one that does, such as Amazon S3 or MinIO"))
+	default:
+		return fmt.Errorf("%w: %w", errUnsure, b.explained("write", name, err))
+	}
 }
 
 // move copies inside the store, then removes. Whoever comes second finds the object under its final name, or copies it once

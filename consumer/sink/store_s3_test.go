@@ -219,3 +219,26 @@ func TestBucketRefusals(t *testing.T) {
 		})
 	}
 }
+
+// TestNoConditions loads into a server that passes over If-None-Match: nothing may be taken for committed there.
+func TestNoConditions(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			fmt.Fprint(w, `<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>`)
+		}
+	}))
+	defer server.Close()
+	to, err := sink.Open(t.Context(), "s3://warehouse/x?region=us-east-1&endpoint="+server.URL, "tiledesk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	for range 2 {
+		_, err = to.Write(t.Context(), sink.Batch{ID: "load", Table: crashTable, Ranges: []sink.Range{sinktest.Span(0, 0, 2)}})
+		if err == nil || !strings.Contains(err.Error(), "conditional writes") {
+			t.Errorf("Write: %v, want that the server knows no conditional writes", err)
+		}
+	}
+}
