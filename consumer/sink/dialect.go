@@ -23,6 +23,7 @@ type dialect struct {
 	reserved func(name string) bool // names that no column may have; nil: none
 	mark     string                 // around a name
 	escapes  bool                   // a backslash is special in a text
+	verbatim func(string) string    // a text in SQL, where neither way of writing it will do; nil: one does
 
 	types []string        // of each kind, in DDL
 	kinds map[string]kind // what the catalogue calls them, in upper case, besides types
@@ -30,8 +31,10 @@ type dialect struct {
 	parse string          // makes JSON of a text: PARSE_JSON(%s)
 	plain string          // makes a text of JSON, for comparing: TO_JSON_STRING(%s)
 	json  string          // makes JSON of another value: TO_JSON(%s)
+	truth string          // makes a text of a boolean; "": CAST does
 	iso   string          // makes a text of a time, as JSON has it: 2026-05-04T12:00:00.000Z
 	merge bool            // it has MERGE with conditions; else UPDATE ... FROM and INSERT
+	only  bool            // rows change by MERGE only: DELETE takes no subquery, INSERT does not say how many
 
 	// columns asks for the names and types of a table's columns, both names as the warehouse has them; nil: information_schema.
 	columns func(dataset, table string) string
@@ -120,6 +123,9 @@ func (d *dialect) text(column string, k kind) string {
 
 // literal is a text in SQL.
 func (d *dialect) literal(s string) string {
+	if d.verbatim != nil {
+		return d.verbatim(s)
+	}
 	if d.escapes {
 		return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`, "\n", `\n`, "\r", `\r`, "\x00", "").Replace(s) + "'"
 	}
@@ -183,6 +189,10 @@ func (d *dialect) upsert(table string, columns, set []string, source, on, key, w
 
 // insert inserts rows of the source that are not held.
 func (d *dialect) insert(table string, columns []string, source, on, key string) string {
+	if d.only {
+		return fmt.Sprintf("MERGE INTO %s AS held USING %s AS fresh ON %s\nWHEN NOT MATCHED THEN INSERT (%s) VALUES (fresh.%s)",
+			table, source, on, strings.Join(columns, ", "), strings.Join(columns, ", fresh."))
+	}
 	return fmt.Sprintf("INSERT INTO %s (%s)\nSELECT fresh.%s FROM %s AS fresh LEFT JOIN %[1]s AS held ON %[5]s WHERE held.%[6]s IS NULL",
 		table, strings.Join(columns, ", "), strings.Join(columns, ", fresh."), source, on, key)
 }

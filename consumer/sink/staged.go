@@ -37,13 +37,22 @@ type engine struct {
 	// stage makes rows readable in the connection: columns c0, c1 and so on, JSON as text. source is what they are selected from;
 	// drop, nil or not, removes them. The name is unique to the batch, made of letters, digits and _.
 	stage func(ctx context.Context, conn *sql.Conn, name string, rows arrow.RecordBatch) (source string, drop func(context.Context) error, err error)
+	// check refuses values of a column of the table, or of its key, that readable takes and the warehouse would not, or would change;
+	// nil: there are none.
+	check func(k kind, key bool, values arrow.Array) error
 	// lock are the statements that begin a transaction of which only one can be at work in the dataset. A statement that comes too
 	// late may wait, or fail as a conflict.
 	lock func(dataset string) []string
+	// raise is an expression that fails with a text: raise_error(%s). Set where a transaction is one statement: see guard. refused then
+	// tells the warehouse's word that a statement has failed from a lost reply.
+	raise   string
+	refused func(error) bool
 	// merge runs a MERGE, and says what it did; nil: the driver's count of rows is what was updated.
 	merge func(ctx context.Context, conn *sql.Conn, statement string) (Stats, error)
 	// create is what follows the columns in CREATE TABLE; nil: nothing.
 	create func(t Table) string
+	// properties end every CREATE TABLE.
+	properties string
 	// widens tells whether ALTER COLUMN ... TYPE may be used; nil: never.
 	widens func(from, to kind) bool
 	// conflict tells whether an error says that the transaction was undone for the sake of another one; nil: none does.
@@ -164,8 +173,16 @@ func (s *staged) write(ctx context.Context, b Batch, started time.Time) (stats S
 		steps = stagedMerge{dialect: s.dialect, b: b, dataset: s.dataset, have: have, docs: len(docs) > 0, tombs: len(tombs) > 0,
 			source: "(SELECT " + strings.Join(selected, ", ") + " FROM " + source + ")"}.statements()
 	}
+	if s.raise != "" {
+		return s.guard(ctx, conn, b, steps, started)
+	}
+	return s.yielding(ctx, func() (Stats, error) { return s.transact(ctx, conn, b, have, steps, started) })
+}
+
+// yielding does it again while it gives way to others.
+func (s *staged) yielding(ctx context.Context, do func() (Stats, error)) (Stats, error) {
 	for try := 1; ; try++ {
-		stats, err := s.transact(ctx, conn, b, have, steps, started)
+		stats, err := do()
 		if err == nil || try == conflicts || s.conflict == nil || !s.conflict(err) {
 			return stats, err
 		}
@@ -276,16 +293,25 @@ func (s *staged) account(b Batch, stats Stats, started, ended time.Time) ([]stri
 		sql = append(sql, "DELETE FROM "+ledger+" WHERE "+strings.Join(where, " OR "),
 			"INSERT INTO "+ledger+" (cluster, consumer_group, topic, "+partition+", next_offset, updated_at) VALUES "+strings.Join(values, ", "))
 	}
-	if b.Rows != nil {
-		ranges, err := json.Marshal(rangesJSON(b.Ranges))
-		if err != nil {
-			return nil, err
-		}
-		sql = append(sql, fmt.Sprintf("INSERT INTO %s (load_id, table_name, %s, inserted, updated, unchanged, bytes, ranges, started_at, finished_at) VALUES (%s, %s, %d, %d, %d, %d, %d, %s, %s, %s)",
-			s.table(s.dataset, loadsTable), s.quote("rows"), s.literal(b.ID), s.literal(s.name(b.Table.Name)), b.Rows.NumRows(), stats.Inserted, stats.Updated, stats.Unchanged, b.Bytes,
-			s.literal(string(ranges)), s.time(started), now))
+	line, err := s.line(b, stats, started, ended)
+	if line != "" {
+		sql = append(sql, line)
 	}
-	return sql, nil
+	return sql, err
+}
+
+// line is the statement that writes the line of the load; "" for a batch without rows.
+func (s *staged) line(b Batch, stats Stats, started, ended time.Time) (string, error) {
+	if b.Rows == nil {
+		return "", nil
+	}
+	ranges, err := json.Marshal(rangesJSON(b.Ranges))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("INSERT INTO %s (load_id, table_name, %s, inserted, updated, unchanged, bytes, ranges, started_at, finished_at) VALUES (%s, %s, %d, %d, %d, %d, %d, %s, %s, %s)",
+		s.table(s.dataset, loadsTable), s.quote("rows"), s.literal(b.ID), s.literal(s.name(b.Table.Name)), b.Rows.NumRows(), stats.Inserted, stats.Updated, stats.Unchanged, b.Bytes,
+		s.literal(string(ranges)), s.time(started), s.time(ended)), nil
 }
 
 // fit makes a batch of the rows that are to be staged, in the types of the table's columns, and says how its columns are selected.
@@ -327,6 +353,11 @@ func (s *staged) fit(ctx context.Context, b Batch, have map[string]string, rows 
 			return nil, nil, fmt.Errorf("column %s: %w", f.Name, err)
 		}
 		columns = append(columns, taken)
+		if s.check != nil {
+			if err := s.check(k, f.Name == b.Table.Key, taken); err != nil {
+				return nil, nil, &RejectedError{Column: f.Name, Err: err}
+			}
+		}
 		from := fmt.Sprint("c", i)
 		fields = append(fields, arrow.Field{Name: from, Type: taken.DataType(), Nullable: true})
 		if k == kindJSON && s.parse != "" {

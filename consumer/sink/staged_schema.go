@@ -25,12 +25,25 @@ func (s *staged) setup(ctx context.Context) error {
 			continue // looked at first: CREATE ... IF NOT EXISTS wants the right to create even where there is nothing to do
 		}
 		for _, sql := range step.sql {
-			if _, err := conn.ExecContext(ctx, sql); err != nil {
+			if err := s.make(ctx, conn, sql); err != nil {
 				return fmt.Errorf("create the system tables in %s: %w", s.dataset, s.explained(err))
 			}
 		}
 	}
 	return nil
+}
+
+// make runs a statement that makes what may be there; again, where somebody else makes it at the same time.
+func (s *staged) make(ctx context.Context, conn *sql.Conn, statement string) error {
+	for try := 1; ; try++ {
+		_, err := conn.ExecContext(ctx, statement)
+		if err == nil || try == conflicts || s.conflict == nil || !s.conflict(err) {
+			return err
+		}
+		if err := giveWay(ctx, try); err != nil {
+			return err
+		}
+	}
 }
 
 type systemTable struct {
@@ -41,10 +54,10 @@ type systemTable struct {
 // system is what makes each system table; the dataset comes with the first.
 func (s *staged) system() []systemTable {
 	make := func(name, columns string) string {
-		return "CREATE TABLE IF NOT EXISTS " + s.table(s.dataset, name) + " (" + strings.NewReplacer("TEXT", s.types[kindText], "INT", s.types[kindInt64], "TIME", s.types[kindTimestamp]).Replace(columns) + ")"
+		return "CREATE TABLE IF NOT EXISTS " + s.table(s.dataset, name) + " (" + strings.NewReplacer("TEXT", s.types[kindText], "INT", s.types[kindInt64], "TIME", s.types[kindTimestamp]).Replace(columns) + ")" + s.properties
 	}
 	lock := s.table(s.dataset, lockTable)
-	return []systemTable{
+	tables := []systemTable{
 		{ledgerTable, []string{"CREATE SCHEMA IF NOT EXISTS " + s.quoted(s.dataset),
 			make(ledgerTable, "cluster TEXT, consumer_group TEXT, topic TEXT, "+s.quote("partition")+" INT, next_offset INT NOT NULL, updated_at TIME NOT NULL")}},
 		{loadsTable, []string{make(loadsTable, "load_id TEXT NOT NULL, table_name TEXT NOT NULL, "+s.quote("rows")+" INT NOT NULL, inserted INT NOT NULL, updated INT NOT NULL, unchanged INT NOT NULL, bytes INT NOT NULL, ranges TEXT NOT NULL, started_at TIME NOT NULL, finished_at TIME NOT NULL")}},
@@ -54,6 +67,10 @@ func (s *staged) system() []systemTable {
 			"INSERT INTO " + lock + " (turns) SELECT 0 FROM (SELECT count(*) AS n FROM " + lock + ") AS held WHERE n = 0"}},
 		{deletedTable, []string{make(deletedTable, "table_name TEXT NOT NULL, deleted_key TEXT NOT NULL, deleted_at TIME NOT NULL, deleted_offset INT NOT NULL")}},
 	}
+	if s.raise != "" { // nobody waits for a lock
+		tables = slices.DeleteFunc(tables, func(t systemTable) bool { return t.table == lockTable })
+	}
+	return tables
 }
 
 func (s *staged) Prepare(ctx context.Context, t Table) error {
@@ -161,6 +178,7 @@ func (s *staged) changes(ctx context.Context, conn *sql.Conn, t Table, have map[
 		if s.create != nil {
 			sql += s.create(t)
 		}
+		sql += s.properties
 		changes = append(changes, sql)
 	default:
 		for _, c := range columns {
@@ -232,6 +250,9 @@ func (s *staged) converted(column string, from, to kind) string {
 	}
 	if to == kindJSON {
 		return fmt.Sprintf(s.json, column)
+	}
+	if from == kindBool && s.truth != "" {
+		return fmt.Sprintf(s.truth, column)
 	}
 	return "CAST(" + column + " AS " + s.types[to] + ")"
 }

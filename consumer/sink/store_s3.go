@@ -39,6 +39,17 @@ func openS3(ctx context.Context, u *url.URL, dataset string) (Sink, error) {
 	if err != nil {
 		return nil, err
 	}
+	o, err := newS3(ctx, u.Host, q)
+	if err != nil {
+		return nil, err
+	}
+	prefix := bucketPrefix(u.Path, dataset)
+	o.arn += "/" + prefix + "*"
+	return newFiles(&bucket{objects: o, url: "s3://" + u.Host, prefix: prefix}), nil
+}
+
+// newS3 takes the parameters region, endpoint and profile, and leaves connecting to the first request.
+func newS3(ctx context.Context, bucket string, q url.Values) (*s3Objects, error) {
 	var load []func(*config.LoadOptions) error
 	if q.Get("profile") != "" {
 		load = append(load, config.WithSharedConfigProfile(q.Get("profile")))
@@ -51,7 +62,7 @@ func openS3(ctx context.Context, u *url.URL, dataset string) (Sink, error) {
 		return nil, err
 	}
 	if c.Region == "" {
-		return nil, ops.Usagef("s3://%s: no region: add ?region=eu-central-1, or whichever the bucket is in, or set AWS_REGION", u.Host)
+		return nil, ops.Usagef("s3://%s: no region: add ?region=eu-central-1, or whichever the bucket is in, or set AWS_REGION", bucket)
 	}
 	transport := newTransport()
 	if b, ok := c.HTTPClient.(*awshttp.BuildableClient); ok && b.GetTransport().TLSClientConfig != nil { // AWS_CA_BUNDLE
@@ -67,9 +78,7 @@ func openS3(ctx context.Context, u *url.URL, dataset string) (Sink, error) {
 			o.BaseEndpoint, o.UsePathStyle = aws.String(e), true
 		}
 	})
-	prefix := bucketPrefix(u.Path, dataset)
-	o := &s3Objects{client: client, bucket: u.Host, arn: "arn:aws:s3:::" + u.Host + "/" + prefix + "*", transport: transport}
-	return newFiles(&bucket{objects: o, url: "s3://" + u.Host, prefix: prefix}), nil
+	return &s3Objects{client: client, bucket: bucket, arn: "arn:aws:s3:::" + bucket, transport: transport}, nil
 }
 
 func (o *s3Objects) Close() error {

@@ -125,7 +125,12 @@ var merges = []testCase{
 		to, t := s.things()
 		var rows []Row
 		for i, id := range []string{"a", "A", "a ", " a", "ä", "a\u0308", "Ä", "", "𝄞", "\u200f", "0", "00", "a'b", `a"b`, `a\b`, "a\nb", "NULL"} {
-			rows = append(rows, thing(id, fmt.Sprintf("%q", id), 1, int64(i)))
+			r := thing(id, fmt.Sprintf("%q", id), 1, int64(i))
+			if s.refuses(t, r) {
+				s.wantRefused(to, t, r)
+				continue
+			}
+			rows = append(rows, r)
 		}
 		s.write(to, s.batch(t, rows, Span(0, 0, 20)), sink.Stats{Inserted: int64(len(rows))})
 		again := Span(0, 0, 20)

@@ -1,9 +1,12 @@
 package sinktest
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
 
 	"tilestream/consumer/sink"
 )
@@ -18,6 +21,14 @@ type Destination struct {
 	// KeepsVersions marks a warehouse that stores each version and finds the newest on reading: its Stats then count
 	// every row as inserted.
 	KeepsVersions bool
+	// Ahead marks a warehouse in which rows may be ahead of the ledger: a Write that ends halfway, or is fenced at its end, has
+	// written rows, which the next one finds.
+	Ahead bool
+	// Slow marks a warehouse of which each statement takes a second: of random cases it gets few.
+	Slow bool
+	// Refuses tells values of a column that this kind of warehouse cannot hold, though most can: they have to be refused, not
+	// changed. Nil: there are none.
+	Refuses func(column arrow.Field, value any) bool
 }
 
 // Run proves one kind of warehouse. empty makes a new, empty one, and cleans up after the test.
@@ -89,6 +100,35 @@ func (s *suite) write(to sink.Sink, b sink.Batch, want sink.Stats) {
 	}
 	if got != want {
 		s.Errorf("Write %s: %+v, want %+v", b.ID, got, want)
+	}
+}
+
+// some is how many of n repetitions a warehouse gets: of a slow one, a few.
+func (s *suite) some(n int) int {
+	if s.d.Slow {
+		return (n + 7) / 8
+	}
+	return n
+}
+
+// refuses tells whether the row has a value that this kind of warehouse cannot hold.
+func (s *suite) refuses(t sink.Table, r Row) bool {
+	for _, f := range t.Schema.Fields() {
+		if v, ok := r[f.Name]; ok && s.d.Refuses != nil && s.d.Refuses(f, v) {
+			return true
+		}
+	}
+	return false
+}
+
+// wantRefused writes a row on its own, and wants it to be refused.
+func (s *suite) wantRefused(to sink.Sink, t sink.Table, r Row) {
+	s.Helper()
+	span := Span(7, 0, 1000)
+	span.Group = "refused"
+	var rejected *sink.RejectedError
+	if _, err := to.Write(s.Context(), s.batch(t, []Row{r}, span)); !errors.As(err, &rejected) {
+		s.Errorf("Write %v: %v, want a *RejectedError", r[t.Key], err)
 	}
 }
 

@@ -82,7 +82,12 @@ var types = []testCase{
 		s.prepare(to, t)
 		rows := []Row{{"_id": "all null", "_kafka_offset": int64(0)}}
 		for i, v := range plain {
-			rows = append(rows, Row{"_id": fmt.Sprint(v.typ, " ", v.name), columnOf(v.typ): v.value, "updated_at": at(i), "_kafka_offset": int64(i + 1)})
+			r := Row{"_id": fmt.Sprint(v.typ, " ", v.name), columnOf(v.typ): v.value, "updated_at": at(i), "_kafka_offset": int64(len(rows))}
+			if s.refuses(t, r) {
+				s.wantRefused(to, t, r)
+				continue
+			}
+			rows = append(rows, r)
 		}
 		n := int64(len(rows))
 		s.write(to, s.batch(t, rows, Span(0, 0, n)), sink.Stats{Inserted: n})
