@@ -160,6 +160,10 @@ func (m stagedMerge) remember() []string {
 func (m stagedMerge) remove() string {
 	t := m.b.Table
 	key := m.quote(t.Key)
+	if m.only {
+		return fmt.Sprintf("MERGE INTO %s AS held USING (SELECT * FROM %s AS gone WHERE table_name = %s AND deleted_key IN (SELECT %s FROM %s AS staged)) AS gone ON held.%[4]s = gone.deleted_key\nWHEN MATCHED AND %[6]s THEN DELETE",
+			m.target(), m.table(m.dataset, deletedTable), m.literal(m.name(t.Name)), key, m.buried(), m.gone().after(m.document("held")))
+	}
 	return fmt.Sprintf("DELETE FROM %s WHERE %s IN (SELECT held.%[2]s FROM %[1]s AS held JOIN %[3]s AS gone ON gone.deleted_key = held.%[2]s\nWHERE gone.table_name = %[4]s AND %[5]s AND gone.deleted_key IN (SELECT %[2]s FROM %[6]s AS staged))",
 		m.target(), key, m.table(m.dataset, deletedTable), m.literal(m.name(t.Name)), m.gone().after(m.document("held")), m.buried())
 }

@@ -11,13 +11,14 @@ import (
 )
 
 func TestStaged(t *testing.T) {
-	for name, merge := range map[string]bool{"with MERGE": true, "without": false} {
+	for name, c := range map[string]struct{ merge, guarded bool }{"with MERGE": {true, false}, "without": {false, false}, "guarded": {true, true}} {
 		t.Run(name, func(t *testing.T) {
 			sinktest.Run(t, func(t testing.TB) sinktest.Destination {
 				path := filepath.Join(t.TempDir(), "warehouse.duckdb")
 				return sinktest.Destination{
+					Ahead: c.guarded,
 					Open: func(t testing.TB) sink.Sink {
-						s, err := sink.OpenTrial(t.Context(), path, "Test set", merge)
+						s, err := sink.OpenTrial(t.Context(), path, "Test set", c.merge, c.guarded)
 						if err != nil {
 							t.Fatal(err)
 						}

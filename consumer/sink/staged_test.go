@@ -9,13 +9,16 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 )
 
+var oneByOne sync.Mutex
+
 // OpenTrial opens a staged warehouse that is here: DuckDB, which reads the stage from Parquet files. Its dialect is that of a
-// warehouse with MERGE, or of one without.
-func OpenTrial(ctx context.Context, path, dataset string, merge bool) (Sink, error) {
+// warehouse with MERGE, or of one without. Guarded, it commits each statement on its own, as one does that has no transactions.
+func OpenTrial(ctx context.Context, path, dataset string, merge, guarded bool) (Sink, error) {
 	db, err := sql.Open("duckdb", path)
 	if err != nil {
 		return nil, err
@@ -44,6 +47,10 @@ func OpenTrial(ctx context.Context, path, dataset string, merge bool) (Sink, err
 	}}
 	if merge {
 		s.engine.merge = func(ctx context.Context, conn *sql.Conn, statement string) (stats Stats, err error) {
+			if guarded { // one statement at a time changes a table
+				oneByOne.Lock()
+				defer oneByOne.Unlock()
+			}
 			rows, err := conn.QueryContext(ctx, statement+" RETURNING merge_action")
 			if err != nil {
 				return stats, err
@@ -62,6 +69,10 @@ func OpenTrial(ctx context.Context, path, dataset string, merge bool) (Sink, err
 			}
 			return stats, rows.Err()
 		}
+	}
+	if guarded {
+		d.only = true
+		s.raise, s.refused = "error(%s)", func(error) bool { return true }
 	}
 	return s, s.setup(ctx)
 }

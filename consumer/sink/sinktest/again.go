@@ -121,7 +121,7 @@ var agains = []testCase{
 		s.wantRows(t, want)
 	}},
 	{"any order of live loads and one replay fills every row", func(s *suite) {
-		for seed := range uint64(4) {
+		for seed := range uint64(s.some(4)) {
 			s.refilled(rand.New(rand.NewPCG(seed, 7)), fmt.Sprint("refilled ", seed))
 		}
 	}},
@@ -133,7 +133,7 @@ func (s *suite) refilled(rnd *rand.Rand, name string) {
 	t := loaded(Column("text", String), Column("n", Int64))
 	t.Name = name
 	var log, filled []Row
-	for offset := range 60 {
+	for offset := range s.some(60) {
 		id := fmt.Sprint("key ", rnd.IntN(6))
 		r := gone(id, offset)
 		if rnd.IntN(4) > 0 {

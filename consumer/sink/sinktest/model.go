@@ -59,7 +59,7 @@ func newer(a, b Row) bool {
 
 var sequences = []testCase{
 	{"any sequence of batches ends as in the model", func(s *suite) {
-		for seed := range uint64(3) {
+		for seed := range uint64(s.some(3)) {
 			s.sequence(rand.New(rand.NewPCG(seed, 4)), fmt.Sprint("random_", seed), fmt.Sprint("group-", seed))
 		}
 	}},
@@ -73,7 +73,7 @@ func (s *suite) sequence(rnd *rand.Rand, name, group string) {
 	to := s.open()
 	s.prepare(to, t)
 	var past [][]Row
-	for step := range 40 {
+	for step := range s.some(40) {
 		if rnd.IntN(8) == 0 {
 			to = s.open()
 			s.prepare(to, t)

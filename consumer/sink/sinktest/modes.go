@@ -18,7 +18,7 @@ var modes = []testCase{
 	{"append and history keep every version once, in any order and repetition", func(s *suite) {
 		for _, mode := range []sink.Mode{sink.Append, sink.History} {
 			for i, version := range []string{"_extracted_at", "updated_at", ""} {
-				for seed := range uint64(3) {
+				for seed := range uint64(s.some(3)) {
 					t := listed(fmt.Sprint("table ", i, " ", mode, " ", seed), version)
 					t.Mode = mode
 					s.versions(t, rand.New(rand.NewPCG(seed, uint64(i))))
@@ -142,7 +142,7 @@ func versionRows(t sink.Table, rows []Row) []Row {
 // versions delivers a log as shuffled does, and compares with every version of it, and what is current with the upsert table.
 func (s *suite) versions(t sink.Table, rnd *rand.Rand) {
 	var log []Row
-	for offset := range 60 {
+	for offset := range s.some(60) {
 		id := fmt.Sprint("key ", rnd.IntN(6))
 		if rnd.IntN(3) == 0 {
 			log = append(log, gone(id, offset))
