@@ -197,7 +197,13 @@ func launch(t testing.TB, path string, env map[string]string, args ...string) *c
 // wait returns how the process ended.
 func (c *child) wait(t testing.TB) (killed bool, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	return c.within(t, 3*time.Minute)
+}
+
+// within is wait for a process that may have more, or less, to do.
+func (c *child) within(t testing.TB, long time.Duration) (killed bool, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), long)
 	defer cancel()
 	select {
 	case <-c.ended:

@@ -114,7 +114,7 @@ var columns = []struct{ program, kafka, warehouse string }{
 // TestCrashMatrix kills real producers and consumers at every step of their protocols, or has the reply to it lost, starts
 // them again, and counts: what is in the topics or the warehouse is each version of each document of the source, once. Nothing but
 // a kill ends a run early.
-// TEST_KILLS=500 runs all of it.
+// TEST_KILLS=504 goes through all of it.
 func TestCrashMatrix(t *testing.T) {
 	slow(t)
 	t.Parallel()

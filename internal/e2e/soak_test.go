@@ -82,7 +82,7 @@ func newSoak(t *testing.T) *soak {
 	common := maps.Clone(s.env)
 	maps.Copy(common, map[string]string{
 		"TILEDESK_URL": s.source.url, "KAFKA_BROKERS": node.addr, "SCHEMA_REGISTRY_URL": registry, // past the proxies
-		"TILEDESK_POLL_INTERVAL": "300ms", "BATCH_AGE": "300ms", "MEMORY_LIMIT": strconv.Itoa(soakLimit),
+		"TILEDESK_POLL_INTERVAL": "300ms", "BATCH_ROWS": "2000", "BATCH_AGE": "300ms", "MEMORY_LIMIT": strconv.Itoa(soakLimit),
 	})
 	add := func(program, name string, k *stock, n int) {
 		for i := range n {
@@ -162,6 +162,7 @@ func (s *soak) kill(t *testing.T) {
 			s.parts[i].start(t)
 		}
 	}
+	time.Sleep(10 * time.Second) // a process that has only begun does not hear yet that it should end
 }
 
 func (p *part) start(t *testing.T, args ...string) {
@@ -203,7 +204,7 @@ func (s *soak) drain(t *testing.T) {
 	finish(t, running...)
 	once := func(p *part) {
 		p.start(t, "-once")
-		if _, err := p.running.wait(t); err != nil {
+		if _, err := p.running.within(t, 3*time.Minute+*soakFor); err != nil {
 			t.Fatalf("%s -once: %v\n%s", p.name, err, &p.running.out)
 		}
 	}
@@ -220,6 +221,10 @@ func (s *soak) drain(t *testing.T) {
 func (s *soak) compare(t *testing.T) {
 	t.Helper()
 	report(t, "topics", "lost", s.topics.missing(t, s.source))
+	want := map[string]map[string]document{}
+	for _, r := range schemas.Resources {
+		want[r.Name] = s.source.documents(t, r)
+	}
 	for _, k := range s.stocks {
 		lost, twice := k.count(t, s.topics)
 		s.found[k] = tally{lost: lost, twice: twice}
@@ -231,7 +236,9 @@ func (s *soak) compare(t *testing.T) {
 		case "file":
 			showNewest(t, w, strings.TrimPrefix(k.url, "file://"))
 		}
-		w.compare(t, s.source, schemas.Resources...)
+		for _, r := range schemas.Resources {
+			w.matches(t, r.Name, want[r.Name])
+		}
 		if k.name != "file" { // whose loads are its files: count has held them against the topics
 			w.ledgerIsData(t, schemas.Resources...)
 		}
