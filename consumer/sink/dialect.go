@@ -38,6 +38,8 @@ type dialect struct {
 
 	// columns asks for the names and types of a table's columns, both names as the warehouse has them; nil: information_schema.
 	columns func(dataset, table string) string
+	// describe returns what columnsOf does of a table, whose name is quoted; nil: columns does.
+	describe func(ctx context.Context, conn *sql.Conn, table string) (map[string]string, error)
 }
 
 // name is the name that a table or a column has in the warehouse. One that it cannot have, or would cut, ends with a hash of the
@@ -93,6 +95,9 @@ func (d *dialect) table(dataset, name string) string {
 
 // columnsOf returns the types of a table's columns by name, as the warehouse has both; none where there is no such table.
 func (d *dialect) columnsOf(ctx context.Context, conn *sql.Conn, dataset, table string) (map[string]string, error) {
+	if d.describe != nil {
+		return d.describe(ctx, conn, d.table(dataset, table))
+	}
 	query := fmt.Sprintf("SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = %s AND table_name = %s", d.literal(dataset), d.literal(d.name(table)))
 	if d.columns != nil {
 		query = d.columns(dataset, d.name(table))

@@ -20,8 +20,9 @@ var update = flag.Bool("update", false, "write the golden files")
 
 // spoken are the warehouses whose statements are in testdata/dialects.
 var spoken = map[string]*staged{
-	"merge":   {dialect: &dialect{mark: `"`, longest: 60, types: duckDialect.types, kinds: duckDialect.kinds, merge: true, parse: "PARSE_JSON(%s)", plain: "TO_JSON_STRING(%s)", json: "TO_JSON(%s)", iso: "ISO(%s)"}},
-	"updates": {dialect: &dialect{mark: "`", escapes: true, types: duckDialect.types, kinds: duckDialect.kinds, parse: "JSON(%s)", plain: "TEXT(%s)", json: "JSON(%s)", iso: "ISO(%s)"}},
+	"databricks": {dialect: databricksDialect, engine: engine{create: databricksCreate, properties: databricksProperties, raise: databricksRaise}},
+	"merge":      {dialect: &dialect{mark: `"`, longest: 60, types: duckDialect.types, kinds: duckDialect.kinds, merge: true, parse: "PARSE_JSON(%s)", plain: "TO_JSON_STRING(%s)", json: "TO_JSON(%s)", iso: "ISO(%s)"}},
+	"updates":    {dialect: &dialect{mark: "`", escapes: true, types: duckDialect.types, kinds: duckDialect.kinds, parse: "JSON(%s)", plain: "TEXT(%s)", json: "JSON(%s)", iso: "ISO(%s)"}},
 }
 
 // TestDialects writes every statement that a warehouse is sent, as it is sent.
@@ -118,10 +119,14 @@ func statementsOf(t *testing.T, s *staged) string {
 	if s.lock != nil {
 		say("the lock", s.lock(s.dataset)...)
 	}
-	account, err := s.account(Batch{ID: "load", Table: tags, Rows: goldenRows(tags), Bytes: 99, Ranges: []Range{
-		{Partition{"cluster", "it's", `a\b`, 0}, 0, 10}, {Partition{"cluster", "it's", `a\b`, 1}, 5, 10}}}, Stats{Inserted: 1}, time.UnixMilli(0), time.UnixMilli(1500))
+	batch, began, ended := Batch{ID: "load", Table: tags, Rows: goldenRows(tags), Bytes: 99, Ranges: []Range{
+		{Partition{"cluster", "it's", `a\b`, 0}, 0, 10}, {Partition{"cluster", "it's", `a\b`, 1}, 5, 10}}}, time.UnixMilli(0), time.UnixMilli(1500)
+	account, err := s.account(batch, Stats{Inserted: 1}, began, ended)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s.raise != "" {
+		account = append([]string{s.begun(batch.Ranges, ended), s.moved(batch.Ranges, ended)}, account[len(account)-1])
 	}
 	say("the ledger and the load", account...)
 	return b.String()

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +21,7 @@ import (
 // readers maps the scheme of a warehouse's URL to what opens it for reading; each has its line in destinations too.
 var readers = map[string]func(ctx context.Context, u *url.URL, dataset string) (*Reader, error){
 	"azblob":     readBucket,
+	"databricks": readDatabricks,
 	"duckdb":     readDuckDB,
 	"file":       readFiles,
 	"gs":         readBucket,
@@ -254,6 +257,9 @@ func (v *View) Columns(ctx context.Context, t Table) ([]Column, error) {
 	if err != nil || from == "" {
 		return nil, err
 	}
+	if v.dialect.describe != nil { // the result of a query does not tell all types apart
+		return v.described(ctx, t)
+	}
 	rows, err := v.conn.QueryContext(ctx, `SELECT * FROM `+from+` LIMIT 0`)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", t.Name, err)
@@ -272,6 +278,22 @@ func (v *View) Columns(ctx context.Context, t Table) ([]Column, error) {
 		columns[i] = Column{Name: typ.Name(), kind: k}
 	}
 	return columns, rows.Err()
+}
+
+func (v *View) described(ctx context.Context, t Table) ([]Column, error) {
+	have, err := v.dialect.columnsOf(ctx, v.conn, v.dataset, t.Name)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", t.Name, err)
+	}
+	var columns []Column
+	for _, name := range slices.Sorted(maps.Keys(have)) {
+		k, err := v.dialect.kind(name, have[name])
+		if err != nil {
+			k = kindText // a column of somebody else
+		}
+		columns = append(columns, Column{Name: name, kind: k})
+	}
+	return columns, nil
 }
 
 // Find returns the index of the column that holds a field's values, or -1.
