@@ -22,6 +22,7 @@ var update = flag.Bool("update", false, "write the golden files")
 var spoken = map[string]*staged{
 	"databricks": {dialect: databricksDialect, engine: engine{create: databricksCreate, properties: databricksProperties, raise: databricksRaise}},
 	"merge":      {dialect: &dialect{mark: `"`, longest: 60, types: duckDialect.types, kinds: duckDialect.kinds, merge: true, parse: "PARSE_JSON(%s)", plain: "TO_JSON_STRING(%s)", json: "TO_JSON(%s)", iso: "ISO(%s)"}},
+	"redshift":   {dialect: redshiftDialect, engine: engine{lock: redshiftLock, create: redshiftCreate}},
 	"updates":    {dialect: &dialect{mark: "`", escapes: true, types: duckDialect.types, kinds: duckDialect.kinds, parse: "JSON(%s)", plain: "TEXT(%s)", json: "JSON(%s)", iso: "ISO(%s)"}},
 }
 

@@ -23,6 +23,7 @@ var destinations = map[string]func(ctx context.Context, u *url.URL, dataset stri
 	"gs":         openGCS,
 	"postgres":   openPostgres,
 	"postgresql": openPostgres,
+	"redshift":   openRedshift,
 	"s3":         openS3,
 }
 

@@ -27,6 +27,7 @@ var readers = map[string]func(ctx context.Context, u *url.URL, dataset string) (
 	"gs":         readBucket,
 	"postgres":   readPostgres,
 	"postgresql": readPostgres,
+	"redshift":   readRedshift,
 	"s3":         readBucket,
 }
 

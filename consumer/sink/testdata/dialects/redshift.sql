@@ -1,0 +1,131 @@
+-- system table _tilestream_ledger
+CREATE SCHEMA IF NOT EXISTS "tiledesk";
+CREATE TABLE IF NOT EXISTS "tiledesk"."_tilestream_ledger" (cluster VARCHAR(65535), consumer_group VARCHAR(65535), topic VARCHAR(65535), "partition" BIGINT, next_offset BIGINT NOT NULL, updated_at TIMESTAMPTZ NOT NULL);
+
+-- system table _tilestream_loads
+CREATE TABLE IF NOT EXISTS "tiledesk"."_tilestream_loads" (load_id VARCHAR(65535) NOT NULL, table_name VARCHAR(65535) NOT NULL, "rows" BIGINT NOT NULL, inserted BIGINT NOT NULL, updated BIGINT NOT NULL, unchanged BIGINT NOT NULL, bytes BIGINT NOT NULL, ranges VARCHAR(65535) NOT NULL, started_at TIMESTAMPTZ NOT NULL, finished_at TIMESTAMPTZ NOT NULL);
+
+-- system table _tilestream_tables
+CREATE TABLE IF NOT EXISTS "tiledesk"."_tilestream_tables" (table_name VARCHAR(65535) NOT NULL, write_mode VARCHAR(65535) NOT NULL);
+
+-- system table _tilestream_lock
+CREATE TABLE IF NOT EXISTS "tiledesk"."_tilestream_lock" (turns BIGINT NOT NULL);
+INSERT INTO "tiledesk"."_tilestream_lock" (turns) SELECT 0 FROM (SELECT count(*) AS n FROM "tiledesk"."_tilestream_lock") AS held WHERE n = 0;
+
+-- system table _tilestream_deleted
+CREATE TABLE IF NOT EXISTS "tiledesk"."_tilestream_deleted" (table_name VARCHAR(65535) NOT NULL, deleted_key VARCHAR(65535) NOT NULL, deleted_at TIMESTAMPTZ NOT NULL, deleted_offset BIGINT NOT NULL);
+
+-- a table
+CREATE TABLE IF NOT EXISTS "tiledesk"."tags" (
+	"_id" VARCHAR(65535) NOT NULL,
+	"note" VARCHAR(65535),
+	"order" BIGINT,
+	"attributes" SUPER,
+	"seen" TIMESTAMPTZ,
+	"a name of many words" DOUBLE PRECISION,
+	"updated_at" TIMESTAMPTZ,
+	"_kafka_offset" BIGINT,
+	"_load_id" VARCHAR(65535),
+	"_deleted_at" TIMESTAMPTZ,
+	"_deleted_offset" BIGINT
+)
+DISTSTYLE KEY DISTKEY ("_id") SORTKEY ("_id");
+
+-- a table that keeps history, where a dropped one kept every version
+DELETE FROM "tiledesk"."_tilestream_tables" WHERE table_name = 'tags';
+INSERT INTO "tiledesk"."_tilestream_tables" (table_name, write_mode) VALUES ('tags', 'history');
+CREATE TABLE IF NOT EXISTS "tiledesk"."tags" (
+	"_id" VARCHAR(65535) NOT NULL,
+	"note" VARCHAR(65535),
+	"order" BIGINT,
+	"attributes" SUPER,
+	"seen" TIMESTAMPTZ,
+	"a name of many words" DOUBLE PRECISION,
+	"updated_at" TIMESTAMPTZ,
+	"_kafka_offset" BIGINT,
+	"_load_id" VARCHAR(65535),
+	"_deleted_at" TIMESTAMPTZ,
+	"_deleted_offset" BIGINT,
+	"_valid_from" TIMESTAMPTZ,
+	"_valid_to" TIMESTAMPTZ
+)
+DISTSTYLE KEY DISTKEY ("_id") SORTKEY ("_id");
+
+-- columns that are missing, and one that is too narrow: first step
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "order" BIGINT;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "attributes" SUPER;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "seen" TIMESTAMPTZ;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "a name of many words" DOUBLE PRECISION;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "updated_at" TIMESTAMPTZ;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "_kafka_offset" BIGINT;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "_load_id" VARCHAR(65535);
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_at" TIMESTAMPTZ;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_offset" BIGINT;
+ALTER TABLE "tiledesk"."tags" RENAME COLUMN "note" TO "note__narrow";
+
+-- second step
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "note" VARCHAR(65535);
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "order" BIGINT;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "attributes" SUPER;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "seen" TIMESTAMPTZ;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "a name of many words" DOUBLE PRECISION;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "updated_at" TIMESTAMPTZ;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "_kafka_offset" BIGINT;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "_load_id" VARCHAR(65535);
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_at" TIMESTAMPTZ;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_offset" BIGINT;
+
+-- third step, of a time
+UPDATE "tiledesk"."tags" SET "seen" = CAST(TO_CHAR("seen__narrow" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS VARCHAR(65535)), "seen__narrow" = NULL WHERE "seen__narrow" IS NOT NULL;
+ALTER TABLE "tiledesk"."tags" DROP COLUMN "seen__narrow";
+
+-- upsert
+UPDATE "tiledesk"."tags" AS held SET "_deleted_at" = CASE WHEN (COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) > COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) OR COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND COALESCE(held."_deleted_offset", -1) > COALESCE(fresh."_kafka_offset", -1)) THEN held."_deleted_at" END, "_deleted_offset" = CASE WHEN (COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) > COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) OR COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND COALESCE(held."_deleted_offset", -1) > COALESCE(fresh."_kafka_offset", -1)) THEN held."_deleted_offset" END, "_kafka_offset" = fresh."_kafka_offset", "_load_id" = fresh."_load_id", "a name of many words" = fresh."a name of many words", "attributes" = fresh."attributes", "note" = fresh."note", "order" = fresh."order", "seen" = fresh."seen", "updated_at" = fresh."updated_at"
+FROM (SELECT * FROM (SELECT * FROM stage) AS staged WHERE "_deleted_at" IS NULL) AS fresh WHERE held."_id" = fresh."_id" AND (COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) > COALESCE(held."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) OR COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(held."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND COALESCE(fresh."_kafka_offset", -1) > COALESCE(held."_kafka_offset", -1));
+INSERT INTO "tiledesk"."tags" ("_id", "note", "order", "attributes", "seen", "a name of many words", "updated_at", "_kafka_offset", "_load_id", "_deleted_at", "_deleted_offset")
+SELECT fresh."_id", fresh."note", fresh."order", fresh."attributes", fresh."seen", fresh."a name of many words", fresh."updated_at", fresh."_kafka_offset", fresh."_load_id", fresh."_deleted_at", fresh."_deleted_offset" FROM (SELECT * FROM (SELECT * FROM stage) AS staged WHERE "_deleted_at" IS NULL) AS fresh LEFT JOIN "tiledesk"."tags" AS held ON held."_id" = fresh."_id" WHERE held."_id" IS NULL;
+UPDATE "tiledesk"."tags" AS held SET "_deleted_at" = fresh."_deleted_at", "_deleted_offset" = fresh."_deleted_offset", "_load_id" = fresh."_load_id"
+FROM (SELECT * FROM (SELECT * FROM stage) AS staged WHERE "_deleted_at" IS NOT NULL) AS fresh WHERE held."_id" = fresh."_id" AND (COALESCE(fresh."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) > COALESCE(held."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) OR COALESCE(fresh."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(held."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND COALESCE(fresh."_deleted_offset", -1) > COALESCE(held."_kafka_offset", -1)) AND (COALESCE(fresh."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) > COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) OR COALESCE(fresh."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND COALESCE(fresh."_deleted_offset", -1) > COALESCE(held."_deleted_offset", -1));
+INSERT INTO "tiledesk"."tags" ("_id", "note", "order", "attributes", "seen", "a name of many words", "_load_id", "_deleted_at", "_deleted_offset")
+SELECT fresh."_id", fresh."note", fresh."order", fresh."attributes", fresh."seen", fresh."a name of many words", fresh."_load_id", fresh."_deleted_at", fresh."_deleted_offset" FROM (SELECT * FROM (SELECT * FROM stage) AS staged WHERE "_deleted_at" IS NOT NULL) AS fresh LEFT JOIN "tiledesk"."tags" AS held ON held."_id" = fresh."_id" WHERE held."_id" IS NULL;
+
+-- upsert in a replay, where deletions remove
+UPDATE "tiledesk"."_tilestream_deleted" AS held SET deleted_at = fresh.deleted_at, deleted_offset = fresh.deleted_offset
+FROM (SELECT 'tags' AS table_name, "_id" AS deleted_key, "_deleted_at" AS deleted_at, "_deleted_offset" AS deleted_offset FROM (SELECT * FROM (SELECT * FROM stage) AS staged WHERE "_deleted_at" IS NOT NULL) AS staged) AS fresh WHERE held.table_name = fresh.table_name AND held.deleted_key = fresh.deleted_key AND (fresh.deleted_at > held.deleted_at OR fresh.deleted_at = held.deleted_at AND fresh.deleted_offset > held.deleted_offset);
+INSERT INTO "tiledesk"."_tilestream_deleted" (table_name, deleted_key, deleted_at, deleted_offset)
+SELECT fresh.table_name, fresh.deleted_key, fresh.deleted_at, fresh.deleted_offset FROM (SELECT 'tags' AS table_name, "_id" AS deleted_key, "_deleted_at" AS deleted_at, "_deleted_offset" AS deleted_offset FROM (SELECT * FROM (SELECT * FROM stage) AS staged WHERE "_deleted_at" IS NOT NULL) AS staged) AS fresh LEFT JOIN "tiledesk"."_tilestream_deleted" AS held ON held.table_name = fresh.table_name AND held.deleted_key = fresh.deleted_key WHERE held.deleted_key IS NULL;
+UPDATE "tiledesk"."tags" AS held SET "_deleted_at" = CASE WHEN (COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) > COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) OR COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND COALESCE(held."_deleted_offset", -1) > COALESCE(fresh."_kafka_offset", -1)) THEN held."_deleted_at" END, "_deleted_offset" = CASE WHEN (COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) > COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) OR COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND COALESCE(held."_deleted_offset", -1) > COALESCE(fresh."_kafka_offset", -1)) THEN held."_deleted_offset" END, "_kafka_offset" = fresh."_kafka_offset", "_load_id" = fresh."_load_id", "a name of many words" = fresh."a name of many words", "attributes" = fresh."attributes", "note" = fresh."note", "order" = fresh."order", "seen" = fresh."seen", "updated_at" = fresh."updated_at"
+FROM (SELECT fresh.* FROM (SELECT * FROM (SELECT * FROM stage) AS staged WHERE "_deleted_at" IS NULL) AS fresh LEFT JOIN "tiledesk"."_tilestream_deleted" AS gone ON gone.table_name = 'tags' AND gone.deleted_key = fresh."_id"
+WHERE gone.deleted_key IS NULL OR NOT (gone.deleted_at > COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) OR gone.deleted_at = COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND gone.deleted_offset > COALESCE(fresh."_kafka_offset", -1))) AS fresh WHERE held."_id" = fresh."_id" AND (COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) > COALESCE(held."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) OR COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(held."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND COALESCE(fresh."_kafka_offset", -1) > COALESCE(held."_kafka_offset", -1));
+INSERT INTO "tiledesk"."tags" ("_id", "note", "order", "attributes", "seen", "a name of many words", "updated_at", "_kafka_offset", "_load_id", "_deleted_at", "_deleted_offset")
+SELECT fresh."_id", fresh."note", fresh."order", fresh."attributes", fresh."seen", fresh."a name of many words", fresh."updated_at", fresh."_kafka_offset", fresh."_load_id", fresh."_deleted_at", fresh."_deleted_offset" FROM (SELECT fresh.* FROM (SELECT * FROM (SELECT * FROM stage) AS staged WHERE "_deleted_at" IS NULL) AS fresh LEFT JOIN "tiledesk"."_tilestream_deleted" AS gone ON gone.table_name = 'tags' AND gone.deleted_key = fresh."_id"
+WHERE gone.deleted_key IS NULL OR NOT (gone.deleted_at > COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) OR gone.deleted_at = COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND gone.deleted_offset > COALESCE(fresh."_kafka_offset", -1))) AS fresh LEFT JOIN "tiledesk"."tags" AS held ON held."_id" = fresh."_id" WHERE held."_id" IS NULL;
+DELETE FROM "tiledesk"."tags" WHERE "_id" IN (SELECT held."_id" FROM "tiledesk"."tags" AS held JOIN "tiledesk"."_tilestream_deleted" AS gone ON gone.deleted_key = held."_id"
+WHERE gone.table_name = 'tags' AND (gone.deleted_at > COALESCE(held."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) OR gone.deleted_at = COALESCE(held."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND gone.deleted_offset > COALESCE(held."_kafka_offset", -1)) AND gone.deleted_key IN (SELECT "_id" FROM (SELECT * FROM (SELECT * FROM stage) AS staged WHERE "_deleted_at" IS NOT NULL) AS staged));
+UPDATE "tiledesk"."tags" AS held SET "note" = fresh."note", "order" = fresh."order", "attributes" = fresh."attributes", "seen" = fresh."seen", "a name of many words" = fresh."a name of many words", "_load_id" = fresh."_load_id"
+FROM (SELECT * FROM (SELECT * FROM stage) AS staged WHERE "_deleted_at" IS NULL) AS fresh WHERE held."_id" = fresh."_id" AND (COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(held."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND COALESCE(fresh."_kafka_offset", -1) = COALESCE(held."_kafka_offset", -1)) AND ((held."note" <> fresh."note" OR (held."note" IS NULL) <> (fresh."note" IS NULL)) OR (held."order" <> fresh."order" OR (held."order" IS NULL) <> (fresh."order" IS NULL)) OR (JSON_SERIALIZE(held."attributes") <> JSON_SERIALIZE(fresh."attributes") OR (JSON_SERIALIZE(held."attributes") IS NULL) <> (JSON_SERIALIZE(fresh."attributes") IS NULL)) OR (held."seen" <> fresh."seen" OR (held."seen" IS NULL) <> (fresh."seen" IS NULL)) OR (held."a name of many words" <> fresh."a name of many words" OR (held."a name of many words" IS NULL) <> (fresh."a name of many words" IS NULL)));
+
+-- append, in a replay
+INSERT INTO "tiledesk"."tags" ("_id", "note", "order", "attributes", "seen", "a name of many words", "updated_at", "_kafka_offset", "_load_id", "_deleted_at", "_deleted_offset")
+SELECT fresh."_id", fresh."note", fresh."order", fresh."attributes", fresh."seen", fresh."a name of many words", fresh."updated_at", fresh."_kafka_offset", fresh."_load_id", fresh."_deleted_at", fresh."_deleted_offset" FROM (SELECT * FROM stage) AS fresh LEFT JOIN "tiledesk"."tags" AS held ON held."_id" = fresh."_id" AND COALESCE(CASE WHEN held."_deleted_at" IS NOT NULL THEN held."_deleted_at" ELSE held."updated_at" END, CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(CASE WHEN fresh."_deleted_at" IS NOT NULL THEN fresh."_deleted_at" ELSE fresh."updated_at" END, CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND CASE WHEN held."_deleted_at" IS NOT NULL THEN held."_deleted_offset" ELSE held."_kafka_offset" END = CASE WHEN fresh."_deleted_at" IS NOT NULL THEN fresh."_deleted_offset" ELSE fresh."_kafka_offset" END AND (held."_deleted_at" IS NULL) = (fresh."_deleted_at" IS NULL) WHERE held."_id" IS NULL;
+UPDATE "tiledesk"."tags" AS held SET "note" = fresh."note", "order" = fresh."order", "attributes" = fresh."attributes", "seen" = fresh."seen", "a name of many words" = fresh."a name of many words", "_load_id" = fresh."_load_id"
+FROM (SELECT * FROM stage) AS fresh WHERE held."_id" = fresh."_id" AND COALESCE(CASE WHEN held."_deleted_at" IS NOT NULL THEN held."_deleted_at" ELSE held."updated_at" END, CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(CASE WHEN fresh."_deleted_at" IS NOT NULL THEN fresh."_deleted_at" ELSE fresh."updated_at" END, CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND CASE WHEN held."_deleted_at" IS NOT NULL THEN held."_deleted_offset" ELSE held."_kafka_offset" END = CASE WHEN fresh."_deleted_at" IS NOT NULL THEN fresh."_deleted_offset" ELSE fresh."_kafka_offset" END AND (held."_deleted_at" IS NULL) = (fresh."_deleted_at" IS NULL) AND ((held."note" <> fresh."note" OR (held."note" IS NULL) <> (fresh."note" IS NULL)) OR (held."order" <> fresh."order" OR (held."order" IS NULL) <> (fresh."order" IS NULL)) OR (JSON_SERIALIZE(held."attributes") <> JSON_SERIALIZE(fresh."attributes") OR (JSON_SERIALIZE(held."attributes") IS NULL) <> (JSON_SERIALIZE(fresh."attributes") IS NULL)) OR (held."seen" <> fresh."seen" OR (held."seen" IS NULL) <> (fresh."seen" IS NULL)) OR (held."a name of many words" <> fresh."a name of many words" OR (held."a name of many words" IS NULL) <> (fresh."a name of many words" IS NULL)));
+
+-- history
+INSERT INTO "tiledesk"."tags" ("_id", "note", "order", "attributes", "seen", "a name of many words", "updated_at", "_kafka_offset", "_load_id", "_deleted_at", "_deleted_offset")
+SELECT fresh."_id", fresh."note", fresh."order", fresh."attributes", fresh."seen", fresh."a name of many words", fresh."updated_at", fresh."_kafka_offset", fresh."_load_id", fresh."_deleted_at", fresh."_deleted_offset" FROM (SELECT * FROM stage) AS fresh LEFT JOIN "tiledesk"."tags" AS held ON held."_id" = fresh."_id" AND COALESCE(CASE WHEN held."_deleted_at" IS NOT NULL THEN held."_deleted_at" ELSE held."updated_at" END, CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(CASE WHEN fresh."_deleted_at" IS NOT NULL THEN fresh."_deleted_at" ELSE fresh."updated_at" END, CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND CASE WHEN held."_deleted_at" IS NOT NULL THEN held."_deleted_offset" ELSE held."_kafka_offset" END = CASE WHEN fresh."_deleted_at" IS NOT NULL THEN fresh."_deleted_offset" ELSE fresh."_kafka_offset" END AND (held."_deleted_at" IS NULL) = (fresh."_deleted_at" IS NULL) WHERE held."_id" IS NULL;
+UPDATE "tiledesk"."tags" AS held SET "_valid_from" = fresh.began, "_valid_to" = fresh.ended, "_load_id" = fresh.mark_0
+FROM (
+	SELECT id, placed, place, live, began, lead(began) OVER (PARTITION BY id ORDER BY placed, place, live) AS ended, (SELECT max("_load_id") FROM (SELECT * FROM stage) AS staged) AS mark_0 FROM (
+		SELECT held."_id" AS id, COALESCE(CASE WHEN held."_deleted_at" IS NOT NULL THEN held."_deleted_at" ELSE held."updated_at" END, CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AS placed, CASE WHEN held."_deleted_at" IS NOT NULL THEN held."_deleted_offset" ELSE held."_kafka_offset" END AS place, (held."_deleted_at" IS NULL) AS live, greatest(COALESCE(CASE WHEN held."_deleted_at" IS NOT NULL THEN held."_deleted_at" ELSE held."updated_at" END, CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)), CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AS began
+		FROM "tiledesk"."tags" AS held WHERE held."_id" IN (SELECT staged."_id" FROM (SELECT * FROM stage) AS staged)) AS versions) AS fresh WHERE held."_id" = fresh.id AND COALESCE(CASE WHEN held."_deleted_at" IS NOT NULL THEN held."_deleted_at" ELSE held."updated_at" END, CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = fresh.placed AND CASE WHEN held."_deleted_at" IS NOT NULL THEN held."_deleted_offset" ELSE held."_kafka_offset" END = fresh.place AND (held."_deleted_at" IS NULL) = fresh.live AND ((held."_valid_from" <> fresh.began OR (held."_valid_from" IS NULL) <> (fresh.began IS NULL)) OR (held."_valid_to" <> fresh.ended OR (held."_valid_to" IS NULL) <> (fresh.ended IS NULL)));
+
+-- the lock
+BEGIN;
+LOCK TABLE "tiledesk"."_tilestream_lock";
+
+-- the ledger and the load
+DELETE FROM "tiledesk"."_tilestream_ledger" WHERE cluster = 'cluster' AND consumer_group = 'it''s' AND topic = 'a' || CHR(92) || 'b' AND "partition" = 0 OR cluster = 'cluster' AND consumer_group = 'it''s' AND topic = 'a' || CHR(92) || 'b' AND "partition" = 1;
+INSERT INTO "tiledesk"."_tilestream_ledger" (cluster, consumer_group, topic, "partition", next_offset, updated_at) VALUES ('cluster', 'it''s', 'a' || CHR(92) || 'b', 0, 10, CAST('1970-01-01 00:00:01.500000+00:00' AS TIMESTAMPTZ)), ('cluster', 'it''s', 'a' || CHR(92) || 'b', 1, 10, CAST('1970-01-01 00:00:01.500000+00:00' AS TIMESTAMPTZ));
+INSERT INTO "tiledesk"."_tilestream_loads" (load_id, table_name, "rows", inserted, updated, unchanged, bytes, ranges, started_at, finished_at) VALUES ('load', 'tags', 1, 1, 0, 0, 99, '[{"cluster":"cluster","group":"it''s","topic":"a' || CHR(92) || '' || CHR(92) || 'b","partition":0,"from":0,"to":10},{"cluster":"cluster","group":"it''s","topic":"a' || CHR(92) || '' || CHR(92) || 'b","partition":1,"from":5,"to":10}]', CAST('1970-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ), CAST('1970-01-01 00:00:01.500000+00:00' AS TIMESTAMPTZ));
+
