@@ -8,14 +8,14 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 
 	"github.com/duckdb/duckdb-go/v2"
-
-	"tilestream/internal/ops"
 )
 
 // duckFile is an open DuckDB file, shared by all sinks of this process that write to it: one transaction writes at a
@@ -34,14 +34,22 @@ var duckFiles = struct {
 	byPath map[string]*duckFile
 }{byPath: map[string]*duckFile{}}
 
-// checkpointThreshold is how far the write-ahead log grows before it is folded into the file. DuckDB's own 16MB is
-// reached every other batch, and each time it compresses what has changed: a quarter of the time of loading. The price
-// is a second or so of replay after a crash.
-const checkpointThreshold = "256MB"
+// duckMemory is what DuckDB may take in this process, beside MEMORY_LIMIT: by itself it takes four fifths of the machine,
+// and keeps what it has read of the file. Past it DuckDB spills, all but what a join works on: see duckSlice.
+const duckMemory = "192MiB"
 
-// writerMemory is what DuckDB may take to write, beside MEMORY_LIMIT: by itself it takes four fifths of the machine, and
-// keeps what it has read of the file. Past it DuckDB spills. A merge of 32 MiB runs out of memory at 128MiB.
-const writerMemory = "1GB"
+// duckModest has DuckDB give back what it does not use. Its allocator keeps as much again as is in use, for seconds;
+// a second thread takes a third more of CPU time for the same rows, and buffers of its own.
+var duckModest = map[string]string{
+	"threads":                      "1",
+	"allocator_flush_threshold":    "16MiB",
+	"allocator_background_threads": "true",
+}
+
+// checkpointThreshold is how far the write-ahead log grows before it is folded into the file. DuckDB's own 16MB is
+// reached every other batch, and each time it compresses what has changed. Rows wait for it uncompressed: were they more than
+// duckMemory, each merge would read them from where they were spilled.
+const checkpointThreshold = "64MiB"
 
 // openDuckFile opens the file, or shares the one that is open. release closes it with its last user.
 func openDuckFile(path, options string) (f *duckFile, release func() error, err error) {
@@ -115,27 +123,22 @@ func (f *duckFile) handle() (*sql.DB, error) {
 // configure makes the settings that the options leave open. They are not in the DSN: all of a process that open a file must
 // give DuckDB the same ones.
 func (f *duckFile) configure(db *sql.DB) error {
-	if !strings.Contains(f.options, "checkpoint_threshold") {
-		if _, err := db.Exec(`SET GLOBAL checkpoint_threshold = '` + checkpointThreshold + `'`); err != nil {
+	options, err := url.ParseQuery(f.options)
+	if err != nil {
+		return err
+	}
+	settings := maps.Clone(duckModest)
+	settings["checkpoint_threshold"] = checkpointThreshold
+	settings["memory_limit"] = duckMemory
+	for _, name := range sortedKeys(settings) {
+		if options.Has(name) {
+			continue
+		}
+		if _, err := db.Exec(`SET GLOBAL ` + name + ` = ` + duckLiteral(settings[name])); err != nil {
 			return err
 		}
 	}
-	if strings.Contains(f.options, "memory_limit") {
-		return nil
-	}
-	var text string
-	if err := db.QueryRow(`SELECT current_setting('memory_limit')`).Scan(&text); err != nil {
-		return err
-	}
-	var has, most ops.Bytes
-	if err := errors.Join(has.UnmarshalText([]byte(text)), most.UnmarshalText([]byte(writerMemory))); err != nil {
-		return fmt.Errorf("memory_limit: %w", err)
-	}
-	if has <= most {
-		return nil // a small machine
-	}
-	_, err := db.Exec(`SET GLOBAL memory_limit = '` + writerMemory + `'`)
-	return err
+	return nil
 }
 
 // write runs do in a transaction of its own and commits it where do returns nil.
@@ -195,7 +198,7 @@ func (f *duckFile) check(ctx context.Context, db *sql.DB, err error) error {
 		return fmt.Errorf("DuckDB has given up %s and will open it again: %w", f.path, err)
 	}
 	if e != nil && e.Type == duckdb.ErrorTypeOutOfMemory {
-		return fmt.Errorf("DuckDB has too little memory: allow it more at the end of WAREHOUSE_URL, ?memory_limit=4GB, or lower BATCH_BYTES: %w", err)
+		return fmt.Errorf("DuckDB has too little memory: allow it more at the end of WAREHOUSE_URL, ?memory_limit=1GB: %w", err)
 	}
 	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w: %w", cause, err)

@@ -212,8 +212,40 @@ func (m *duckMerge) remove(ctx context.Context, rows []int) (Stats, error) {
 	})
 }
 
+// duckSlice is how many bytes of rows a statement is shown at most. A join holds them in memory about four times over, none of
+// which can be spilled, and that beside rows that wait for a checkpoint: an eighth of duckMemory.
+const duckSlice = 24 << 20
+
 // run shows rows to a statement that returns, for each row that it changes, whether it was inserted.
 func (m *duckMerge) run(ctx context.Context, rows []int, statement func(source string) string) (stats Stats, err error) {
+	for _, slice := range m.slices(rows) {
+		done, err := m.runSlice(ctx, slice, statement)
+		if err != nil {
+			return Stats{}, err
+		}
+		stats.Inserted += done.Inserted
+		stats.Updated += done.Updated
+	}
+	return stats, nil
+}
+
+// slices cuts rows into pieces of at most duckSlice bytes, or of one row.
+func (m *duckMerge) slices(rows []int) (pieces [][]int) {
+	from, size := 0, 0
+	for i, row := range rows {
+		n := 0
+		for _, c := range m.columns {
+			n += c.size(row)
+		}
+		if size += n; size > duckSlice && i > from {
+			pieces = append(pieces, rows[from:i])
+			from, size = i, n
+		}
+	}
+	return append(pieces, rows[from:])
+}
+
+func (m *duckMerge) runSlice(ctx context.Context, rows []int, statement func(source string) string) (stats Stats, err error) {
 	src := &duckRows{columns: m.columns, rows: rows}
 	id := src.show()
 	defer shownRows.Delete(id)

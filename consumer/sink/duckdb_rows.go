@@ -165,6 +165,14 @@ func fillWith[T any](chunk duckdb.DataChunk, column int, rows []int, a arrow.Arr
 	return nil
 }
 
+// size is about how many bytes a value takes in DuckDB.
+func (c duckColumn) size(row int) int {
+	if a, ok := c.values.(*array.String); ok {
+		return 16 + a.ValueLen(row)
+	}
+	return 8
+}
+
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {

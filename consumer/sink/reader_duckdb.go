@@ -4,10 +4,12 @@ package sink
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path"
@@ -51,14 +53,10 @@ func readDuckDB(ctx context.Context, u *url.URL, dataset string) (*Reader, error
 		}
 		return r, nil
 	}
-	dsn := path + "?access_mode=READ_ONLY"
-	if !u.Query().Has("memory_limit") {
-		dsn += "&memory_limit=" + duckMemory
-	}
-	if u.RawQuery != "" {
-		dsn += "&" + u.RawQuery
-	}
-	connector, err := duckdb.NewConnector(dsn, nil)
+	options := readerOptions()
+	options.Set("access_mode", "READ_ONLY")
+	maps.Copy(options, u.Query())
+	connector, err := duckdb.NewConnector(path+"?"+options.Encode(), nil)
 	if err != nil {
 		return nil, heldBy(path, err)
 	}
@@ -101,9 +99,14 @@ func duckPages(ctx context.Context, v *View, _ Table, from string) ([]string, er
 	return pages, nil
 }
 
-// duckMemory is what DuckDB may take, where it would take most of the machine's. To find the newest versions in files it
-// spills past that to the system's directory for temporary files.
-const duckMemory = "1GB"
+// readerOptions are those of a DuckDB that only reads.
+func readerOptions() url.Values {
+	options := url.Values{"memory_limit": {duckMemory}}
+	for name, value := range duckModest {
+		options.Set(name, value)
+	}
+	return options
+}
 
 // readFiles shows files through a DuckDB in memory; ledger and loads are read from the log itself.
 func readFiles(ctx context.Context, u *url.URL, dataset string) (*Reader, error) {
@@ -145,8 +148,9 @@ func readBucket(ctx context.Context, u *url.URL, dataset string) (*Reader, error
 
 // readStore reads the files of tables in dir, where have puts them; it tells whether there are any. clean may be nil.
 func readStore(ctx context.Context, log logReader, dataset, dir string, have func(ctx context.Context, table string) (bool, error), clean func() error) (*Reader, error) {
-	spill := url.Values{"memory_limit": {duckMemory}, "temp_directory": {filepath.Join(os.TempDir(), "tilestream-reader")}}
-	connector, err := duckdb.NewConnector("?"+spill.Encode(), nil)
+	options := readerOptions()
+	options.Set("temp_directory", filepath.Join(os.TempDir(), "tilestream-reader-"+rand.Text())) // to find the newest versions it spills
+	connector, err := duckdb.NewConnector("?"+options.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}

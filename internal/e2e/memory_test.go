@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,19 +28,28 @@ import (
 // taken back yet.
 const overhead = 256 << 20
 
-// TestMillionBehind lets a consumer catch up with a million messages in little memory, into each warehouse.
+// besides is what DuckDB takes within the process that loads into it: 192 MiB of its own, what its allocators have not given
+// back, and its code.
+const besides = 320 << 20
+
+// TestMillionBehind lets a consumer catch up with messages in little memory, into each warehouse. TEST_BEHIND=1000000 makes it
+// a million.
 func TestMillionBehind(t *testing.T) {
 	slow(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("reads /proc")
 	}
-	const records, keys, limit = 1_000_000, 900_000, 128 << 20
+	const limit = 128 << 20
+	records, err := strconv.Atoi(cmp.Or(os.Getenv("TEST_BEHIND"), "300000"))
+	if err != nil {
+		t.Fatalf("TEST_BEHIND: %v: it takes a number of records", err)
+	}
 	bin := programs(t)
 	kafka := broker.Config{
 		Brokers: strings.Split(Service(t, "TEST_KAFKA_BROKERS"), ","), Prefix: unique("behind"), Partitions: 6,
 		Registry: broker.Registry{URL: Service(t, "TEST_SCHEMA_REGISTRY_URL")},
 	}
-	produceMessages(t, kafka, records, keys)
+	produceMessages(t, kafka, records, records/10*9)
 	for _, k := range []*stock{
 		postgresStock(t, Service(t, "TEST_POSTGRES_URL"), hostOf(t, Service(t, "TEST_POSTGRES_URL"))), duckDBStock(t), filesStock(t),
 	} {
@@ -66,12 +76,12 @@ func TestMillionBehind(t *testing.T) {
 			}
 			most := int64(limit + overhead)
 			if k.name == "duckdb" {
-				most += 1 << 30 // what the sink lets DuckDB take beside
+				most += besides
 			}
 			if got := peak(); got > most {
 				t.Errorf("the consumer took %d MiB at its peak, %d MiB at most are right", got>>20, most>>20)
 			}
-			t.Logf("%-8s %d records in %.1f s: %.0f a second, at most %d MiB resident", k.name, records, took.Seconds(), records/took.Seconds(), peak()>>20)
+			t.Logf("%-8s %d records in %.1f s: %.0f a second, at most %d MiB resident", k.name, records, took.Seconds(), float64(records)/took.Seconds(), peak()>>20)
 		})
 	}
 }
