@@ -12,7 +12,7 @@ import (
 // tables. JSON is text, exactly as it came: VARIANT would round numbers and refuse those beyond a double. Column paths
 // (attributes:client.name) work on it as well. The comment tells readers which columns it is in.
 var databricksDialect = &dialect{
-	mark: "`", escapes: true, longest: 255,
+	mark: "`", escapes: true, longest: 255 - len(narrowed("")),
 	fold:  strings.ToLower,
 	legal: func(rune) bool { return false },
 	types: []string{

@@ -24,7 +24,7 @@ func databricksConflict(err error) bool {
 	return databricksRefused(err) && slices.ContainsFunc([]string{
 		"DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED", "ConcurrentAppendException", "ConcurrentDeleteReadException",
 		"ConcurrentDeleteDeleteException", "ConcurrentTransactionException", "ConcurrentWriteException", "MetadataChangedException", "ProtocolChangedException",
-		"TABLE_OR_VIEW_ALREADY_EXISTS", "SCHEMA_ALREADY_EXISTS", "DELTA_TABLE_ALREADY_EXISTS", "FIELD_ALREADY_EXISTS", "DELTA_SCHEMA_CHANGED_SINCE_ANALYSIS",
+		"TABLE_OR_VIEW_ALREADY_EXISTS", "SCHEMA_ALREADY_EXISTS", "DELTA_TABLE_ALREADY_EXISTS", "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION", "FIELD_ALREADY_EXISTS", "DELTA_SCHEMA_CHANGED_SINCE_ANALYSIS",
 	}, func(words string) bool { return strings.Contains(said, words) })
 }
 

@@ -94,8 +94,11 @@ func statementsOf(t *testing.T, s *staged) string {
 	for name, typ := range have {
 		narrow[name] = typ
 	}
-	narrow[s.name("seen")] = s.types[kindText]
+	delete(narrow, s.name("seen"))
+	narrow[widened(s.name("seen"))] = s.types[kindText]
 	say("third step, of a time", all(narrow, Upsert, tags)...)
+	delete(narrow, narrowed(s.name("seen")))
+	say("last step", all(narrow, Upsert, tags)...)
 	for _, c := range []struct {
 		title string
 		mode  Mode

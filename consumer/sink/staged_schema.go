@@ -144,7 +144,7 @@ func (s *staged) changes(ctx context.Context, conn *sql.Conn, t Table, have map[
 	} else if err := checkMode(t, has); err != nil {
 		return nil, err
 	}
-	var columns, widened []string
+	var columns, steps []string
 	t = withValidity(t)
 	for _, f := range t.Schema.Fields() {
 		want, err := kindOf(f.Type)
@@ -155,20 +155,20 @@ func (s *staged) changes(ctx context.Context, conn *sql.Conn, t Table, have map[
 		switch typ, known := have[name]; {
 		case len(have) == 0 && f.Name == t.Key:
 			columns = append(columns, s.quoted(name)+" "+s.types[want]+" NOT NULL")
-		case !known && have[narrowed(name)] != "":
-			to, err := s.wider(ctx, conn, t.Name, narrowed(name), have[narrowed(name)], want)
+		case !known && (have[narrowed(name)] != "" || have[widened(name)] != ""):
+			next, err := s.widening(ctx, conn, t.Name, name, want, have)
 			if err != nil {
 				return nil, err
 			}
-			columns = append(columns, s.quoted(name)+" "+s.types[to])
+			steps = append(steps, next...)
 		case !known:
 			columns = append(columns, s.quoted(name)+" "+s.types[want])
 		default:
-			sql, err := s.fitColumn(ctx, conn, t.Name, f.Name, typ, want, have)
+			sql, err := s.fitColumn(ctx, conn, t.Name, f.Name, typ, want)
 			if err != nil {
 				return nil, err
 			}
-			widened = append(widened, sql...)
+			steps = append(steps, sql...)
 		}
 	}
 	table := s.table(s.dataset, t.Name)
@@ -185,41 +185,57 @@ func (s *staged) changes(ctx context.Context, conn *sql.Conn, t Table, have map[
 			changes = append(changes, "ALTER TABLE "+table+" ADD COLUMN "+c)
 		}
 	}
-	return append(changes, widened...), nil
+	return append(changes, steps...), nil
 }
 
-// narrowed is the name of a column that gives way to a wider one. Where no type can be changed in place, four steps do it, each of
-// which can be seen in the table: the column is renamed, so that nobody writes into it any more; the wider one is added; values move
-// over row by row, in one statement, so that a row that was written meanwhile (which clears the narrow column, as it does all that
-// it lacks) stays as it is; the narrow column goes.
+// A column that gives way to a wider one: where no type can be changed in place, five steps do it, each of which can be seen in the
+// table. The column is renamed to narrowed; the wider one is added as widened; values move over row by row, in one statement; the narrow
+// column goes; the wide one gets the name. While it has another name nobody writes into it: a statement of somebody who knows
+// nothing of it fails.
 func narrowed(name string) string { return name + "__narrow" }
+func widened(name string) string  { return name + "__wide" }
 
 // fitColumn returns the statements that are next in making one column of an existing table fit.
-func (s *staged) fitColumn(ctx context.Context, conn *sql.Conn, table, column, typ string, want kind, have map[string]string) ([]string, error) {
+func (s *staged) fitColumn(ctx context.Context, conn *sql.Conn, table, column, typ string, want kind) ([]string, error) {
 	from, err := s.kind(column, typ)
 	if err != nil {
 		return nil, err
 	}
 	alter := "ALTER TABLE " + s.table(s.dataset, table)
-	name, narrow := s.quote(column), s.quoted(narrowed(s.name(column)))
-	if old := have[narrowed(s.name(column))]; old != "" {
-		was, err := s.kind(column, old)
-		if err != nil {
-			return nil, err
-		}
-		return []string{
-			fmt.Sprintf("UPDATE %s SET %s = %s, %s = NULL WHERE %[4]s IS NOT NULL", s.table(s.dataset, table), name, s.converted(narrow, was, from), narrow),
-			alter + " DROP COLUMN " + narrow,
-		}, nil
-	}
 	to, err := s.wider(ctx, conn, table, s.name(column), typ, want)
 	if err != nil || from == to || s.types[from] == s.types[to] {
 		return nil, err
 	}
 	if s.widens != nil && s.widens(from, to) {
-		return []string{fmt.Sprintf("%s ALTER COLUMN %s TYPE %s", alter, name, s.types[to])}, nil
+		return []string{fmt.Sprintf("%s ALTER COLUMN %s TYPE %s", alter, s.quote(column), s.types[to])}, nil
 	}
-	return []string{fmt.Sprintf("%s RENAME COLUMN %s TO %s", alter, name, narrow)}, nil
+	return []string{fmt.Sprintf("%s RENAME COLUMN %s TO %s", alter, s.quote(column), s.quoted(narrowed(s.name(column))))}, nil
+}
+
+// widening returns the statements that are next for a column that gives way to a wider one. name is the warehouse's.
+func (s *staged) widening(ctx context.Context, conn *sql.Conn, table, name string, want kind, have map[string]string) ([]string, error) {
+	alter := "ALTER TABLE " + s.table(s.dataset, table)
+	narrow, wide := s.quoted(narrowed(name)), s.quoted(widened(name))
+	from, to := have[narrowed(name)], have[widened(name)]
+	switch {
+	case from == "":
+		return []string{fmt.Sprintf("%s RENAME COLUMN %s TO %s", alter, wide, s.quoted(name))}, nil
+	case to == "":
+		into, err := s.wider(ctx, conn, table, narrowed(name), from, want)
+		return []string{fmt.Sprintf("%s ADD COLUMN %s %s", alter, wide, s.types[into])}, err
+	}
+	was, err := s.kind(name, from)
+	if err != nil {
+		return nil, err
+	}
+	is, err := s.kind(name, to)
+	if err != nil {
+		return nil, err
+	}
+	return []string{
+		fmt.Sprintf("UPDATE %s SET %s = %s, %s = NULL WHERE %[4]s IS NOT NULL", s.table(s.dataset, table), wide, s.converted(narrow, was, is), narrow),
+		alter + " DROP COLUMN " + narrow,
+	}, nil
 }
 
 // wider is the kind that holds what a column has and what it is to have. name is the warehouse's.

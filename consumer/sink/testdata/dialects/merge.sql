@@ -62,7 +62,6 @@ ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_offset" BIGINT;
 ALTER TABLE "tiledesk"."tags" RENAME COLUMN "note" TO "note__narrow";
 
 -- second step
-ALTER TABLE "tiledesk"."tags" ADD COLUMN "note" VARCHAR;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "order" BIGINT;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "attributes" JSON;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "seen" TIMESTAMP WITH TIME ZONE;
@@ -72,10 +71,14 @@ ALTER TABLE "tiledesk"."tags" ADD COLUMN "_kafka_offset" BIGINT;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "_load_id" VARCHAR;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_at" TIMESTAMP WITH TIME ZONE;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_offset" BIGINT;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "note__wide" VARCHAR;
 
 -- third step, of a time
-UPDATE "tiledesk"."tags" SET "seen" = CAST(ISO("seen__narrow") AS VARCHAR), "seen__narrow" = NULL WHERE "seen__narrow" IS NOT NULL;
+UPDATE "tiledesk"."tags" SET "seen__wide" = CAST(ISO("seen__narrow") AS VARCHAR), "seen__narrow" = NULL WHERE "seen__narrow" IS NOT NULL;
 ALTER TABLE "tiledesk"."tags" DROP COLUMN "seen__narrow";
+
+-- last step
+ALTER TABLE "tiledesk"."tags" RENAME COLUMN "seen__wide" TO "seen";
 
 -- upsert
 MERGE INTO "tiledesk"."tags" AS held USING (SELECT * FROM (SELECT * FROM stage) AS staged WHERE "_deleted_at" IS NULL) AS fresh ON held."_id" = fresh."_id"

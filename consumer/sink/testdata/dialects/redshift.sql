@@ -64,7 +64,6 @@ ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_offset" BIGINT;
 ALTER TABLE "tiledesk"."tags" RENAME COLUMN "note" TO "note__narrow";
 
 -- second step
-ALTER TABLE "tiledesk"."tags" ADD COLUMN "note" VARCHAR(65535);
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "order" BIGINT;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "attributes" SUPER;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "seen" TIMESTAMPTZ;
@@ -74,10 +73,14 @@ ALTER TABLE "tiledesk"."tags" ADD COLUMN "_kafka_offset" BIGINT;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "_load_id" VARCHAR(65535);
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_at" TIMESTAMPTZ;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_offset" BIGINT;
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "note__wide" VARCHAR(65535);
 
 -- third step, of a time
-UPDATE "tiledesk"."tags" SET "seen" = CAST(TO_CHAR("seen__narrow" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS VARCHAR(65535)), "seen__narrow" = NULL WHERE "seen__narrow" IS NOT NULL;
+UPDATE "tiledesk"."tags" SET "seen__wide" = CAST(TO_CHAR("seen__narrow" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS VARCHAR(65535)), "seen__narrow" = NULL WHERE "seen__narrow" IS NOT NULL;
 ALTER TABLE "tiledesk"."tags" DROP COLUMN "seen__narrow";
+
+-- last step
+ALTER TABLE "tiledesk"."tags" RENAME COLUMN "seen__wide" TO "seen";
 
 -- upsert
 UPDATE "tiledesk"."tags" AS held SET "_deleted_at" = CASE WHEN (COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) > COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) OR COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND COALESCE(held."_deleted_offset", -1) > COALESCE(fresh."_kafka_offset", -1)) THEN held."_deleted_at" END, "_deleted_offset" = CASE WHEN (COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) > COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) OR COALESCE(held."_deleted_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) = COALESCE(fresh."updated_at", CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ)) AND COALESCE(held."_deleted_offset", -1) > COALESCE(fresh."_kafka_offset", -1)) THEN held."_deleted_offset" END, "_kafka_offset" = fresh."_kafka_offset", "_load_id" = fresh."_load_id", "a name of many words" = fresh."a name of many words", "attributes" = fresh."attributes", "note" = fresh."note", "order" = fresh."order", "seen" = fresh."seen", "updated_at" = fresh."updated_at"
