@@ -5,6 +5,7 @@ package sink
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,7 +73,23 @@ func OpenTrial(ctx context.Context, path, dataset string, merge, guarded bool) (
 	}
 	if guarded {
 		d.only = true
-		s.raise, s.refused = "error(%s)", func(error) bool { return true }
+		s.raise, s.refused = "error(%s)", func(err error) bool { return !errors.Is(err, ErrCut) }
 	}
 	return s, s.setup(ctx)
+}
+
+// ErrCut is a reply that is lost.
+var ErrCut = errors.New("the connection was cut")
+
+// OnMerge puts a hook around each MERGE of a trial warehouse, in which run runs it.
+func OnMerge(to Sink, hook func(statement string, run func() error) error) {
+	s := to.(*staged)
+	merge := s.engine.merge
+	s.engine.merge = func(ctx context.Context, conn *sql.Conn, statement string) (stats Stats, err error) {
+		err = hook(statement, func() error {
+			stats, err = merge(ctx, conn, statement)
+			return err
+		})
+		return stats, err
+	}
 }
