@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 )
@@ -46,4 +47,11 @@ func empty(ctx context.Context, b *bucket, prefix string) error {
 		}
 	}
 	return nil
+}
+
+// Statement runs a statement on a table of a staged warehouse, as somebody else may.
+func Statement(ctx context.Context, to Sink, statement, table string) error {
+	s := to.(*staged)
+	_, err := s.db.ExecContext(ctx, fmt.Sprintf(statement, s.table(s.dataset, table)))
+	return err
 }
