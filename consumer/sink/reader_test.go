@@ -33,6 +33,10 @@ func TestReader(t *testing.T) {
 		},
 		"files":  func(t *testing.T) (string, string) { return "file://" + t.TempDir(), "my set" },
 		"bucket": func(t *testing.T) (string, string) { return prefixed(t, e2e.Service(t, "TEST_S3_URL")), "my set" },
+		"databricks": func(t *testing.T) (string, string) {
+			url := e2e.Service(t, "TEST_DATABRICKS_URL")
+			return url, newDatabricks(t, url)
+		},
 		"postgres": func(t *testing.T) (string, string) {
 			url := e2e.Service(t, "TEST_POSTGRES_URL")
 			return modest(t, url), newSchema(t, url) // what the loader takes, the reader takes
@@ -66,13 +70,13 @@ func TestReader(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				wantRead(t, url, dataset, p, at, name == "files" || name == "bucket")
+				wantRead(t, url, dataset, p, at, name == "files" || name == "bucket" || name == "databricks")
 			}
 		})
 	}
 }
 
-func wantRead(t *testing.T, url, dataset string, p sink.Partition, at time.Time, files bool) {
+func wantRead(t *testing.T, url, dataset string, p sink.Partition, at time.Time, writable bool) {
 	t.Helper()
 	r, err := sink.OpenReader(t.Context(), url, dataset)
 	if err != nil {
@@ -131,8 +135,8 @@ func wantRead(t *testing.T, url, dataset string, p sink.Partition, at time.Time,
 	if columns, err := v.Columns(t.Context(), sink.Table{Name: "nowhere", Key: "_id"}); columns != nil || err != nil {
 		t.Errorf("a table that is not there has columns %v, %v", columns, err)
 	}
-	if files {
-		return // no statement would reach them
+	if writable {
+		return // no statement reaches files, and Databricks has no session that only reads
 	}
 	quoted := `"` + dataset + `"`
 	for _, s := range []string{`DELETE FROM ` + quoted + `.things`, `CREATE TABLE ` + quoted + `.other (n INTEGER)`} {
