@@ -30,7 +30,7 @@ const overhead = 256 << 20
 
 // besides is what DuckDB takes within the process that loads into it: 192 MiB of its own, what its allocators have not given
 // back, and its code.
-const besides = 320 << 20
+const besides = 384 << 20
 
 // TestMillionBehind lets a consumer catch up with messages in little memory, into each warehouse. TEST_BEHIND=1000000 makes it
 // a million.
