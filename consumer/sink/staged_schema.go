@@ -24,9 +24,13 @@ func (s *staged) setup(ctx context.Context) error {
 		if len(have) > 0 {
 			continue // looked at first: CREATE ... IF NOT EXISTS wants the right to create even where there is nothing to do
 		}
+		var schema error // of no weight where the schema is there, and its maker has not granted the right to make others
 		for _, sql := range step.sql {
-			if err := s.make(ctx, conn, sql); err != nil {
-				return fmt.Errorf("create the system tables in %s: %w", s.dataset, s.explained(err))
+			switch err := s.make(ctx, conn, sql); {
+			case err != nil && strings.HasPrefix(sql, "CREATE SCHEMA"):
+				schema = err
+			case err != nil:
+				return fmt.Errorf("create the system tables in %s: %w", s.dataset, s.explained(errors.Join(schema, err)))
 			}
 		}
 	}
