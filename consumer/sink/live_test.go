@@ -35,6 +35,7 @@ func scratch(t testing.TB, url string) sinktest.Destination {
 	kind, _, _ := strings.Cut(url, ":")
 	return sinktest.Destination{
 		KeepsVersions: kind == "file" || kind == "s3" || kind == "gs" || kind == "azblob",
+		Ahead:         kind == "databricks",
 		Open: func(t testing.TB) sink.Sink {
 			to, err := sink.Open(t.Context(), url, dataset)
 			if err != nil {
