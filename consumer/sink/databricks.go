@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -29,6 +30,7 @@ type databricks struct {
 	catalog      string // "": the workspace's default
 	schema       string
 	volume       string // directory of a volume in which batches wait; "": one of the schema's own
+	http         *http.Transport
 }
 
 const databricksForm = "databricks://token:TOKEN@HOST/sql/1.0/warehouses/ID?catalog=CATALOG, or with the id and the secret of a service principal in place of token:TOKEN"
@@ -45,7 +47,8 @@ func parseDatabricks(u *url.URL, dataset string) (*databricks, error) {
 		}
 	}
 	secret, _ := u.User.Password()
-	d := &databricks{user: u.User.Username(), secret: secret, host: u.Hostname(), port: 443, path: u.Path, catalog: q.Get("catalog"), schema: databricksDialect.name(dataset), volume: strings.TrimSuffix(q.Get("volume"), "/")}
+	d := &databricks{user: u.User.Username(), secret: secret, host: u.Hostname(), port: 443, path: u.Path, catalog: q.Get("catalog"), schema: databricksDialect.name(dataset), volume: strings.TrimSuffix(q.Get("volume"), "/"),
+		http: http.DefaultTransport.(*http.Transport).Clone()}
 	if p := u.Port(); p != "" {
 		d.port, _ = strconv.Atoi(p) // url.Parse has seen that it is a number
 	}
@@ -86,11 +89,11 @@ func (d *databricks) open() (*sql.DB, error) {
 	auth := dbsql.WithAccessToken(d.secret)
 	if d.user != "token" {
 		credentials := clientcredentials.Config{ClientID: d.user, ClientSecret: d.secret, TokenURL: d.address() + "/oidc/v1/token", Scopes: []string{"all-apis"}}
-		within := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Timeout: 30 * time.Second})
+		within := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Timeout: 30 * time.Second, Transport: d.http})
 		auth = dbsql.WithAuthenticator(principal{credentials.TokenSource(within)})
 	}
 	connector, err := dbsql.NewConnector(dbsql.WithServerHostname(d.host), dbsql.WithPort(d.port), dbsql.WithHTTPPath(d.path), auth,
-		dbsql.WithInitialNamespace(d.catalog, ""), dbsql.WithUserAgentEntry("tilestream"), dbsql.WithMaxRows(10_000), dbsql.WithRetries(3, time.Second, 10*time.Second),
+		dbsql.WithTransport(answers{d.http}), dbsql.WithInitialNamespace(d.catalog, ""), dbsql.WithUserAgentEntry("tilestream"), dbsql.WithMaxRows(10_000), dbsql.WithRetries(3, 300*time.Millisecond, 10*time.Second),
 		dbsql.WithSessionParams(map[string]string{"timezone": "UTC", "ansi_mode": "true"}))
 	if err != nil {
 		return nil, err
@@ -98,6 +101,12 @@ func (d *databricks) open() (*sql.DB, error) {
 	db := sql.OpenDB(connector)
 	db.SetConnMaxIdleTime(5 * time.Minute) // a session that nobody uses is ended by the warehouse, which a pool notices too late
 	return db, nil
+}
+
+// close ends connections that wait for a request; what database/sql keeps is closed before.
+func (d *databricks) close() error {
+	d.http.CloseIdleConnections()
+	return nil
 }
 
 func openDatabricks(ctx context.Context, u *url.URL, dataset string) (Sink, error) {
@@ -111,13 +120,13 @@ func openDatabricks(ctx context.Context, u *url.URL, dataset string) (Sink, erro
 	}
 	s := &staged{dialect: databricksDialect, db: db, dataset: d.schema, prepared: map[string]string{}, engine: engine{
 		stage: d.stage, merge: databricksMerge, create: databricksCreate, properties: databricksProperties,
-		raise: databricksRaise, refused: databricksRefused, conflict: databricksConflict, explain: d.explain,
+		raise: databricksRaise, refused: databricksRefused, conflict: databricksConflict, explain: d.explain, close: d.close,
 	}}
 	if err = s.setup(ctx); err == nil {
 		err = d.explain(d.setup(ctx, db))
 	}
 	if err != nil {
-		_ = db.Close() // nothing was opened
+		_ = s.Close() // nothing was opened
 		if databricksAway(err) {
 			err = fmt.Errorf("%w: %w", errAway, err)
 		}
@@ -136,10 +145,10 @@ func readDatabricks(ctx context.Context, u *url.URL, dataset string) (*Reader, e
 		return nil, err
 	}
 	if err := db.PingContext(ctx); err != nil {
-		_ = db.Close() // nothing was opened
+		_ = errors.Join(db.Close(), d.close()) // nothing was opened
 		return nil, d.explain(err)
 	}
-	return &Reader{db: db, dataset: d.schema, close: db.Close, dialect: databricksDialect}, nil
+	return &Reader{db: db, dataset: d.schema, close: func() error { return errors.Join(db.Close(), d.close()) }, dialect: databricksDialect}, nil
 }
 
 // setup finds, or makes, the volume in which batches wait.

@@ -1,15 +1,19 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 
 	dbsqlerr "github.com/databricks/databricks-sql-go/errors"
+	"golang.org/x/oauth2"
 )
 
 // databricksRefused tells an answer of the warehouse, that a statement has failed, from a reply that was lost on its way.
@@ -28,21 +32,50 @@ func databricksConflict(err error) bool {
 	}, func(words string) bool { return strings.Contains(said, words) })
 }
 
+// answers makes an error of an answer that is no success: the driver keeps the status of it only, and never closes its body.
+type answers struct{ *http.Transport }
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := a.Transport.RoundTrip(r)
+	if err != nil || resp.StatusCode == http.StatusOK {
+		return resp, err
+	}
+	defer resp.Body.Close()
+	said := cmp.Or(resp.Header.Get("X-Thriftserver-Error-Message"), resp.Header.Get("X-Databricks-Error-Or-Redirect-Message"))
+	if said == "" {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, 500)) // what is there of it
+		said = string(body)
+	}
+	return nil, &answerError{resp.StatusCode, strings.Join(strings.Fields(said), " ")}
+}
+
+// answerError is an answer of the workspace that is no success.
+type answerError struct {
+	code int
+	said string
+}
+
+func (e *answerError) Error() string {
+	return strings.TrimSuffix(fmt.Sprintf("%d %s: %s", e.code, http.StatusText(e.code), e.said), ": ")
+}
+
 // databricksAway tells errors that pass when the warehouse or the way to it comes back. A host that does not exist, and what an answer
 // says about the request, stay so.
 func databricksAway(err error) bool {
 	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	var answer *answerError
+	var token *oauth2.RetrieveError
+	switch said := err.Error(); {
+	case errors.As(err, &dns):
 		return !dns.IsNotFound
+	case errors.As(err, &answer):
+		return answer.code == http.StatusTooManyRequests || answer.code >= 500
+	case errors.As(err, &token):
+		return token.Response.StatusCode == http.StatusTooManyRequests || token.Response.StatusCode >= 500
+	default:
+		return errors.Is(err, dbsqlerr.RequestError) || strings.Contains(said, "TEMPORARILY_UNAVAILABLE") || strings.Contains(said, "CLUSTER_START")
 	}
-	said := err.Error()
-	if status := httpStatus.FindStringSubmatch(said); status != nil {
-		return status[1] == "429" || status[1][0] == '5'
-	}
-	return errors.Is(err, dbsqlerr.RequestError) || strings.Contains(said, "TEMPORARILY_UNAVAILABLE") || strings.Contains(said, "CLUSTER_START")
 }
-
-var httpStatus = regexp.MustCompile(`unexpected HTTP status (\d{3})`)
 
 // sqlState is in a message, where the driver has none of its own.
 var sqlState = regexp.MustCompile(`SQLSTATE:? (\w{5})`)
@@ -84,17 +117,18 @@ func (d *databricks) advice(err error) string {
 	if d.user != "token" {
 		who = databricksDialect.quoted(d.user)
 	}
-	var status string
-	if found := httpStatus.FindStringSubmatch(said); found != nil {
-		status = found[1]
+	var status int
+	var answer *answerError
+	if errors.As(err, &answer) {
+		status = answer.code
 	}
 	var dns *net.DNSError
 	var dial *net.OpError
 	var moved *transferError
 	switch {
-	case status == "401", status == "403" && !has("PERMISSION_DENIED"), has("invalid_client"):
+	case status == 401, status == 403 && !has("PERMISSION_DENIED"), has("invalid_client"):
 		return "the credential in WAREHOUSE_URL is wrong, has expired, or may not use this warehouse: make a new token, or a secret for the service principal, and give it CAN USE in the warehouse's permissions"
-	case status == "404", has("ENDPOINT_NOT_FOUND", "RESOURCE_DOES_NOT_EXIST"):
+	case status == 404, has("ENDPOINT_NOT_FOUND", "RESOURCE_DOES_NOT_EXIST"):
 		return "there is no such SQL warehouse: WAREHOUSE_URL takes the host and the HTTP path from its Connection details"
 	case has("PERMISSION_DENIED", "INSUFFICIENT_PERMISSIONS", "INSUFFICIENT_PRIVILEGES", "does not have") && has("PERMISSION", "PRIVILEGE", "privilege", "permission"):
 		return fmt.Sprintf("an administrator can: CREATE SCHEMA IF NOT EXISTS %s; GRANT USE CATALOG ON CATALOG %s TO %s; GRANT USE SCHEMA, CREATE TABLE, CREATE VOLUME, SELECT, MODIFY, READ VOLUME, WRITE VOLUME ON SCHEMA %[1]s TO %[3]s", schema, catalog, who)
@@ -104,8 +138,8 @@ func (d *databricks) advice(err error) string {
 		return "check catalog in WAREHOUSE_URL"
 	case has("QUOTA_EXCEEDED", "RESOURCE_EXHAUSTED", "QuotaExceeded"):
 		return "a quota of the account is used up: an administrator can raise it; loading goes on by itself then"
-	case status == "429", status == "503", has("TEMPORARILY_UNAVAILABLE"):
-		return "the SQL warehouse is starting, stopped or overloaded: see its state in the workspace; an administrator can switch on Auto stop's restart or start it"
+	case status == 429, status == 503, has("TEMPORARILY_UNAVAILABLE"):
+		return "the SQL warehouse is starting, stopped or overloaded: see its state in the workspace, and who may start it"
 	case has("UNSUPPORTED_FEATURE", "UC_NOT_ENABLED", "PARSE_SYNTAX_ERROR") && has("VOLUME"):
 		return "this workspace has no volumes: it takes Unity Catalog"
 	case errors.As(err, &moved) && moved.code == 403:

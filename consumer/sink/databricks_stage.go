@@ -56,7 +56,7 @@ func (d *databricks) transfer(ctx context.Context, conn *sql.Conn, statement, me
 	for name, value := range headers {
 		req.Header.Set(name, value)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Transport: d.http}).Do(req)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, req.URL.Host, unsigned(err))
 	}

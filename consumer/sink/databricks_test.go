@@ -96,7 +96,7 @@ func TestDatabricksAdvice(t *testing.T) {
 		name, host, want string
 		away             bool
 	}{
-		{"wrong token", answer(http.StatusForbidden, "Invalid access token."), "make a new token", false},
+		{"wrong token", answer(http.StatusForbidden, "Invalid access token."), "Invalid access token.: the credential", false},
 		{"token of another workspace", answer(http.StatusUnauthorized, ""), "make a new token", false},
 		{"no such warehouse", answer(http.StatusNotFound, ""), "there is no such SQL warehouse", false},
 		{"asleep", answer(http.StatusServiceUnavailable, ""), "starting, stopped or overloaded", true},
