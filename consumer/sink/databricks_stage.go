@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 )
@@ -29,6 +30,8 @@ func (d *databricks) stage(ctx context.Context, conn *sql.Conn, name string, row
 		return "", nil, fmt.Errorf("put the batch into %s: %w", d.volume, err)
 	}
 	return "parquet.`" + path + "`", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 30*time.Second) // a file that stays does no harm
+		defer cancel()
 		return d.transfer(ctx, conn, "REMOVE '"+path+"'", http.MethodDelete, nil)
 	}, nil
 }
