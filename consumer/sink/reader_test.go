@@ -37,6 +37,7 @@ func TestReader(t *testing.T) {
 			url := e2e.Service(t, "TEST_DATABRICKS_URL")
 			return url, newDatabricks(t, url)
 		},
+		"redshift": func(t *testing.T) (string, string) { return startRedshift(t), redshiftDataset(t) },
 		"postgres": func(t *testing.T) (string, string) {
 			url := e2e.Service(t, "TEST_POSTGRES_URL")
 			return modest(t, url), newSchema(t, url) // what the loader takes, the reader takes

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,7 +41,7 @@ func parseRedshift(u *url.URL, dataset string) (*redshift, error) {
 		}
 	}
 	stage, err := url.Parse(q.Get("stage"))
-	if err != nil || stage.Scheme != "s3" || stage.Host == "" || stage.User != nil || stage.RawQuery != "" {
+	if err != nil || stage.Scheme != "s3" || stage.Host == "" || stage.User != nil || stage.RawQuery != "" || strings.Contains(stage.Path, `\`) {
 		return nil, ops.Usagef("stage is not s3://BUCKET/PREFIX, where batches wait to be loaded: it takes %s", redshiftForm)
 	}
 	r.bucket, r.path = stage.Host, stage.Path

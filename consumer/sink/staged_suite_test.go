@@ -11,7 +11,7 @@ import (
 )
 
 func TestStaged(t *testing.T) {
-	for name, c := range map[string]struct{ merge, guarded bool }{"with MERGE": {true, false}, "without": {false, false}, "guarded": {true, true}} {
+	for name, c := range map[string]struct{ merge, guarded bool }{"with MERGE": {true, false}, "guarded": {true, true}} {
 		t.Run(name, func(t *testing.T) {
 			sinktest.Run(t, func(t testing.TB) sinktest.Destination {
 				path := filepath.Join(t.TempDir(), "warehouse.duckdb")
