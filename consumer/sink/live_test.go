@@ -33,7 +33,12 @@ func scratch(t testing.TB, url string) sinktest.Destination {
 		}
 	})
 	kind, _, _ := strings.Cut(url, ":")
+	var refuses func(arrow.Field, any) bool
+	if kind == "redshift" {
+		refuses = redshiftRefuses
+	}
 	return sinktest.Destination{
+		Refuses:       refuses,
 		KeepsVersions: kind == "file" || kind == "s3" || kind == "gs" || kind == "azblob",
 		Ahead:         kind == "databricks",
 		Open: func(t testing.TB) sink.Sink {

@@ -23,14 +23,6 @@ import (
 // agree each time, nothing may be there twice, and nothing may be lost. open opens the dataset of a name: first an empty one, and then
 // the same one again.
 func crashStaged(t *testing.T, open func(t testing.TB, name string) *staged) {
-	crashWrites(t, open)
-	t.Run("prepare", func(t *testing.T) {
-		t.Parallel()
-		crashPrepare(t, func(t testing.TB) *staged { return open(t, "prepare") })
-	})
-}
-
-func crashWrites(t *testing.T, open func(t testing.TB, name string) *staged) {
 	for _, c := range []crashCase{
 		{name: "upsert"},
 		{name: "hard", hard: true, again: true},
@@ -43,6 +35,10 @@ func crashWrites(t *testing.T, open func(t testing.TB, name string) *staged) {
 			c.writes(t)
 		})
 	}
+	t.Run("prepare", func(t *testing.T) {
+		t.Parallel()
+		crashPrepare(t, func(t testing.TB) *staged { return open(t, "prepare") })
+	})
 }
 
 type crashCase struct {

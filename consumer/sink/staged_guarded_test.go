@@ -45,7 +45,7 @@ func guardedPart(t sink.Table, from, to int64) sink.Batch {
 
 func openGuarded(t *testing.T, path string, table sink.Table) sink.Sink {
 	t.Helper()
-	to, err := sink.OpenTrial(t.Context(), path, "guarded", true, true)
+	to, err := sink.OpenTrial(t.Context(), path, "guarded", true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,14 +11,14 @@ import (
 )
 
 func TestStaged(t *testing.T) {
-	for name, c := range map[string]struct{ merge, guarded bool }{"with MERGE": {true, false}, "guarded": {true, true}} {
+	for name, guarded := range map[string]bool{"in a transaction": false, "guarded": true} {
 		t.Run(name, func(t *testing.T) {
 			sinktest.Run(t, func(t testing.TB) sinktest.Destination {
 				path := filepath.Join(t.TempDir(), "warehouse.duckdb")
 				return sinktest.Destination{
-					Ahead: c.guarded,
+					Ahead: guarded,
 					Open: func(t testing.TB) sink.Sink {
-						s, err := sink.OpenTrial(t.Context(), path, "Test set", c.merge, c.guarded)
+						s, err := sink.OpenTrial(t.Context(), path, "Test set", guarded)
 						if err != nil {
 							t.Fatal(err)
 						}

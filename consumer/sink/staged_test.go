@@ -18,14 +18,14 @@ import (
 var oneByOne sync.Mutex
 
 // OpenTrial opens a staged warehouse that is here: DuckDB, which reads the stage from Parquet files. Its dialect is that of a
-// warehouse with MERGE, or of one without. Guarded, it commits each statement on its own, as one does that has no transactions.
-func OpenTrial(ctx context.Context, path, dataset string, merge, guarded bool) (Sink, error) {
+// warehouse with MERGE. Guarded, it commits each statement on its own, as one does that has no transactions.
+func OpenTrial(ctx context.Context, path, dataset string, guarded bool) (Sink, error) {
 	db, err := sql.Open("duckdb", path)
 	if err != nil {
 		return nil, err
 	}
 	d := *duckDialect
-	d.first, d.merge = "", merge
+	d.first = ""
 	d.parse, d.plain, d.json, d.iso = "CAST(%s AS JSON)", "CAST(%s AS VARCHAR)", "to_json(%s)", `strftime(%s AT TIME ZONE 'UTC', '%%Y-%%m-%%dT%%H:%%M:%%S.%%gZ')`
 	s := &staged{dialect: &d, db: db, dataset: dataset, prepared: map[string]string{}, engine: engine{
 		stage: func(ctx context.Context, _ *sql.Conn, name string, rows arrow.RecordBatch) (string, func(context.Context) error, error) {
@@ -46,30 +46,28 @@ func OpenTrial(ctx context.Context, path, dataset string, merge, guarded bool) (
 		},
 		conflict: func(err error) bool { return strings.Contains(err.Error(), "onflict") },
 	}}
-	if merge {
-		s.engine.merge = func(ctx context.Context, conn *sql.Conn, statement string) (stats Stats, err error) {
-			if guarded { // one statement at a time changes a table
-				oneByOne.Lock()
-				defer oneByOne.Unlock()
-			}
-			rows, err := conn.QueryContext(ctx, statement+" RETURNING merge_action")
-			if err != nil {
+	s.engine.merge = func(ctx context.Context, conn *sql.Conn, statement string) (stats Stats, err error) {
+		if guarded { // one statement at a time changes a table
+			oneByOne.Lock()
+			defer oneByOne.Unlock()
+		}
+		rows, err := conn.QueryContext(ctx, statement+" RETURNING merge_action")
+		if err != nil {
+			return stats, err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var action string
+			if err := rows.Scan(&action); err != nil {
 				return stats, err
 			}
-			defer rows.Close()
-			for rows.Next() {
-				var action string
-				if err := rows.Scan(&action); err != nil {
-					return stats, err
-				}
-				if action == "INSERT" {
-					stats.Inserted++
-				} else {
-					stats.Updated++
-				}
+			if action == "INSERT" {
+				stats.Inserted++
+			} else {
+				stats.Updated++
 			}
-			return stats, rows.Err()
 		}
+		return stats, rows.Err()
 	}
 	if guarded {
 		d.only = true
