@@ -47,6 +47,9 @@ type engine struct {
 	// tells the warehouse's word that a statement has failed from a lost reply.
 	raise   string
 	refused func(error) bool
+	// commit merges what is staged and moves the ledger, in one transaction that fails where the ledger stands elsewhere; nil: statements
+	// of a connection do.
+	commit func(ctx context.Context, conn *sql.Conn, b Batch, steps []statement, started time.Time) (Stats, error)
 	// merge runs a MERGE, and says what it did; nil: the driver's count of rows is what was updated.
 	merge func(ctx context.Context, conn *sql.Conn, statement string) (Stats, error)
 	// create is what follows the columns in CREATE TABLE; nil: nothing.
@@ -172,6 +175,9 @@ func (s *staged) write(ctx context.Context, b Batch, started time.Time) (stats S
 		}
 		steps = stagedMerge{dialect: s.dialect, b: b, dataset: s.dataset, have: have, docs: len(docs) > 0, tombs: len(tombs) > 0,
 			source: "(SELECT " + strings.Join(selected, ", ") + " FROM " + source + ")"}.statements()
+	}
+	if s.commit != nil {
+		return s.commit(ctx, conn, b, steps, started)
 	}
 	if s.raise != "" {
 		return s.guard(ctx, conn, b, steps, started)
@@ -302,6 +308,11 @@ func (s *staged) account(b Batch, stats Stats, started, ended time.Time) ([]stri
 
 // line is the statement that writes the line of the load; "" for a batch without rows.
 func (s *staged) line(b Batch, stats Stats, started, ended time.Time) (string, error) {
+	return s.lineOf(b, fmt.Sprint(stats.Inserted), fmt.Sprint(stats.Updated), fmt.Sprint(stats.Unchanged), s.time(started), s.time(ended))
+}
+
+// lineOf is line, of expressions.
+func (s *staged) lineOf(b Batch, inserted, updated, unchanged, started, ended string) (string, error) {
 	if b.Rows == nil {
 		return "", nil
 	}
@@ -309,9 +320,9 @@ func (s *staged) line(b Batch, stats Stats, started, ended time.Time) (string, e
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("INSERT INTO %s (load_id, table_name, %s, inserted, updated, unchanged, bytes, ranges, started_at, finished_at) VALUES (%s, %s, %d, %d, %d, %d, %d, %s, %s, %s)",
-		s.table(s.dataset, loadsTable), s.quote("rows"), s.literal(b.ID), s.literal(s.name(b.Table.Name)), b.Rows.NumRows(), stats.Inserted, stats.Updated, stats.Unchanged, b.Bytes,
-		s.literal(string(ranges)), s.time(started), s.time(ended)), nil
+	return fmt.Sprintf("INSERT INTO %s (load_id, table_name, %s, inserted, updated, unchanged, bytes, ranges, started_at, finished_at) VALUES (%s, %s, %d, %s, %s, %s, %d, %s, %s, %s)",
+		s.table(s.dataset, loadsTable), s.quote("rows"), s.literal(b.ID), s.literal(s.name(b.Table.Name)), b.Rows.NumRows(), inserted, updated, unchanged, b.Bytes,
+		s.literal(string(ranges)), started, ended), nil
 }
 
 // fit makes a batch of the rows that are to be staged, in the types of the table's columns, and says how its columns are selected.
