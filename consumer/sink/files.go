@@ -189,12 +189,15 @@ func (w *write) stage(ctx context.Context, b Batch) error {
 		return err
 	}
 	dates := byDate(b.Rows)
+	about := []string{"tilestream.table", b.Table.Name, "tilestream.load_id", b.ID, "tilestream.group", w.commit.Group, "tilestream.topic", w.commit.Topic, "tilestream.ranges", string(ranges)}
+	if b.Table.Mode != Upsert {
+		about = append(about, modeMark, string(b.Table.Mode)) // compact must not take its versions for superseded ones
+	}
 	for i, date := range slices.Sorted(maps.Keys(dates)) {
 		file := dataFile{date: date}
 		rows := counting(b.Rows, dates[date], &file.Rows)
 		file.Bytes, err = w.log.store.create(ctx, w.log.pendingName(w.staged.of(i)), func(out io.Writer) error {
-			return writeParquet(ctx, out, b.Rows.Schema(), rows, "tilestream.table", b.Table.Name, "tilestream.load_id", b.ID,
-				"tilestream.group", w.commit.Group, "tilestream.topic", w.commit.Topic, "tilestream.ranges", string(ranges))
+			return writeParquet(ctx, out, b.Rows.Schema(), rows, about...)
 		})
 		if err != nil {
 			return fmt.Errorf("write Parquet: %w", err)

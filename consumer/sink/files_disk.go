@@ -113,6 +113,21 @@ func (d disk) remove(_ context.Context, name string) error {
 
 func (d disk) read(_ context.Context, name string) ([]byte, error) { return os.ReadFile(d.path(name)) }
 
+func (d disk) readRange(_ context.Context, name string, from, n int64) ([]byte, int64, error) {
+	f, err := os.Open(d.path(name))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	about, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	data := make([]byte, max(min(n, about.Size()-from), 0))
+	_, err = f.ReadAt(data, from)
+	return data, about.Size(), err
+}
+
 func (d disk) list(_ context.Context, dir string) ([]string, error) {
 	entries, err := os.ReadDir(d.path(dir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // FaultyFiles opens a warehouse of files that calls fault before each step on its store; an error fails the step.
@@ -24,6 +25,16 @@ func FaultyFiles(ctx context.Context, url, dataset string, fault func(op, name s
 		s.fault = fault
 	}
 	return f, nil
+}
+
+// FaultyCompactor opens a warehouse of files to compact it to files of a size, by another clock. fault, which may be nil, is called
+// before each step on its store.
+func FaultyCompactor(ctx context.Context, url, dataset string, target int64, now func() time.Time, fault func(op, name string) error) (*Compactor, error) {
+	to, err := FaultyFiles(ctx, url, dataset, fault)
+	if err != nil {
+		return nil, err
+	}
+	return &Compactor{store: to.(*files).store, now: now, target: target}, nil
 }
 
 // Mirror copies the objects of a warehouse in a bucket, or those of one table, to a directory, but for those that are there: no object changes.

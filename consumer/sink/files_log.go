@@ -113,34 +113,43 @@ func (l *txlog) fenced(ranges []commitRange) error {
 // refresh reads the newest commit: two listings and one object, however long the log is. The caller holds mu.
 func (l *txlog) refresh(ctx context.Context) error {
 	l.known = false
-	dir := path.Join(loadsDir, l.key.dir())
-	dirs, err := l.store.list(ctx, dir)
+	seq, err := newestIn(ctx, l.store, path.Join(loadsDir, l.key.dir()))
 	if err != nil {
 		return fmt.Errorf("find the newest commit: %w", err)
+	}
+	l.head = commit{}
+	if seq > 0 {
+		l.head, err = l.read(ctx, seq)
+	}
+	l.known = err == nil
+	return err
+}
+
+// newestIn is the greatest number of a log's objects; 0 where it has none.
+func newestIn(ctx context.Context, s store, dir string) (seq int64, err error) {
+	dirs, err := s.list(ctx, dir)
+	if err != nil {
+		return 0, err
 	}
 	for _, name := range slices.Backward(dirs) {
 		if !commitDir.MatchString(name) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			return err
+			return 0, err
 		}
-		files, err := l.store.list(ctx, path.Join(dir, name))
+		files, err := s.list(ctx, path.Join(dir, name))
 		if err != nil {
-			return fmt.Errorf("find the newest commit: %w", err)
+			return 0, err
 		}
 		for _, file := range slices.Backward(files) {
 			if m := commitFile.FindStringSubmatch(file); m != nil {
-				seq, _ := strconv.ParseInt(m[1], 10, 64) // twelve digits
-				l.head, err = l.read(ctx, seq)
-				l.known = err == nil
-				return err
+				return strconv.ParseInt(m[1], 10, 64)
 			}
 		}
 		// A directory is made before its first commit: a crash can leave it empty.
 	}
-	l.head, l.known = commit{}, true
-	return nil
+	return 0, nil
 }
 
 func (l *txlog) read(ctx context.Context, seq int64) (commit, error) {

@@ -58,8 +58,11 @@ func (k logKey) dir() string {
 // perDir is how many commits share a directory, so that the newest is found without listing them all.
 const perDir = 1000
 
-func (k logKey) commitName(seq int64) string {
-	return path.Join(loadsDir, k.dir(), fmt.Sprintf("%09d", seq/perDir), fmt.Sprintf("%012d.json", seq))
+func (k logKey) commitName(seq int64) string { return numbered(path.Join(loadsDir, k.dir()), seq) }
+
+// numbered is the name of an object of a log.
+func numbered(dir string, seq int64) string {
+	return path.Join(dir, fmt.Sprintf("%09d", seq/perDir), fmt.Sprintf("%012d.json", seq))
 }
 
 var (

@@ -26,11 +26,21 @@ func FilesQuery(dir, dataset string, t Table) string {
 	partition := "PARTITION BY " + duckQuote(t.Key)
 	columns := "*"
 	if t.Deleted != "" {
-		columns, newest = withDeletion(t, partition), duckQuote(t.Deleted)+" IS NOT NULL, "+newest // documents before tombstones
+		// Documents before tombstones, and these by their own order.
+		columns, newest = withDeletion(t, partition), duckQuote(t.Deleted)+" IS NOT NULL, "+newestTombstone(t)+newest
 	}
 	// Of a record that was loaded again, the last load counts, since a replay may fill columns. The file's name decides
 	// where loads are of one time, the same way each time.
 	return fmt.Sprintf("SELECT %s FROM %s\nQUALIFY row_number() OVER (%s ORDER BY %s, %s) = 1", columns, files, partition, newest, lastLoad(t))
+}
+
+// newestTombstone orders tombstones, and no documents.
+func newestTombstone(t Table) string {
+	order := duckQuote(t.DeletedOffset) + " DESC NULLS LAST, "
+	if t.Version != "" {
+		order = duckQuote(t.Deleted) + " DESC NULLS LAST, " + order
+	}
+	return order
 }
 
 func lastLoad(t Table) string {

@@ -29,6 +29,9 @@ type store interface {
 	// read returns all of an object.
 	read(ctx context.Context, name string) ([]byte, error)
 
+	// readRange returns up to n bytes of an object from an offset that it has, and the size of the whole.
+	readRange(ctx context.Context, name string, from, n int64) (data []byte, size int64, err error)
+
 	// list returns the next elements of the names below a directory, in order. An absent directory is empty.
 	list(ctx context.Context, dir string) ([]string, error)
 

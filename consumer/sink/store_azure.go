@@ -165,6 +165,25 @@ func (o *azureObjects) read(ctx context.Context, key string) ([]byte, error) {
 	return io.ReadAll(body)
 }
 
+func (o *azureObjects) readRange(ctx context.Context, key string, from, n int64) ([]byte, int64, error) {
+	out, err := o.client.NewBlobClient(key).DownloadStream(ctx, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: from, Count: n}})
+	if err != nil {
+		return nil, 0, azureError(err)
+	}
+	body := out.NewRetryReader(ctx, nil)
+	defer body.Close()
+	contentRange := ""
+	if out.ContentRange != nil {
+		contentRange = *out.ContentRange
+	}
+	size, err := sizeIn(contentRange)
+	if err != nil {
+		return nil, 0, err
+	}
+	data, err := io.ReadAll(body)
+	return data, size, err
+}
+
 func (o *azureObjects) list(ctx context.Context, prefix string, each func(string)) error {
 	for pages := o.client.NewListBlobsHierarchyPager("/", &container.ListBlobsHierarchyOptions{Prefix: &prefix}); pages.More(); {
 		page, err := pages.NextPage(ctx)

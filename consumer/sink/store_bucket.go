@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,7 @@ type objects interface {
 	remove(ctx context.Context, key string) error
 	exists(ctx context.Context, key string) (bool, error)
 	read(ctx context.Context, key string) ([]byte, error)
+	readRange(ctx context.Context, key string, from, n int64) (data []byte, size int64, err error)
 	// list calls each with all keys that have the prefix and no later slash, and with the others up to that slash.
 	list(ctx context.Context, prefix string, each func(key string)) error
 	// advice says what to do about an error, where something can be done.
@@ -152,6 +154,24 @@ func (b *bucket) remove(ctx context.Context, name string) error {
 func (b *bucket) read(ctx context.Context, name string) ([]byte, error) {
 	text, err := b.objects.read(ctx, b.key(name))
 	return text, b.explained("read", name, err)
+}
+
+func (b *bucket) readRange(ctx context.Context, name string, from, n int64) ([]byte, int64, error) {
+	data, size, err := b.objects.readRange(ctx, b.key(name), from, n)
+	return data, size, b.explained("read", name, err)
+}
+
+// rangeOf is the value of a Range header.
+func rangeOf(from, n int64) string { return fmt.Sprintf("bytes=%d-%d", from, from+n-1) }
+
+// sizeIn is the size of the whole object in a Content-Range header.
+func sizeIn(contentRange string) (int64, error) {
+	_, size, _ := strings.Cut(contentRange, "/")
+	n, err := strconv.ParseInt(size, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the answer's Content-Range is %q: it does not say how large the object is", contentRange)
+	}
+	return n, nil
 }
 
 func (b *bucket) list(ctx context.Context, dir string) ([]string, error) {

@@ -232,6 +232,15 @@ func (o *gcsObjects) read(ctx context.Context, key string) ([]byte, error) {
 	return text, err
 }
 
+func (o *gcsObjects) readRange(ctx context.Context, key string, from, n int64) ([]byte, int64, error) {
+	got, data, err := o.do(ctx, http.MethodGet, o.at(key)+"?alt=media", http.Header{"Range": {rangeOf(from, n)}}, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	size, err := sizeIn(got.Get("Content-Range"))
+	return data, size, err
+}
+
 func (o *gcsObjects) list(ctx context.Context, prefix string, each func(string)) error {
 	q := url.Values{"prefix": {prefix}, "delimiter": {"/"}, "fields": {"items(name),prefixes,nextPageToken"}}
 	for {

@@ -168,6 +168,20 @@ func (o *s3Objects) read(ctx context.Context, key string) ([]byte, error) {
 	return io.ReadAll(out.Body)
 }
 
+func (o *s3Objects) readRange(ctx context.Context, key string, from, n int64) ([]byte, int64, error) {
+	out, err := o.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &o.bucket, Key: &key, Range: aws.String(rangeOf(from, n))})
+	if err != nil {
+		return nil, 0, s3Error(err)
+	}
+	defer out.Body.Close()
+	size, err := sizeIn(aws.ToString(out.ContentRange))
+	if err != nil {
+		return nil, 0, err
+	}
+	data, err := io.ReadAll(out.Body)
+	return data, size, err
+}
+
 func (o *s3Objects) list(ctx context.Context, prefix string, each func(string)) error {
 	pages := s3.NewListObjectsV2Paginator(o.client, &s3.ListObjectsV2Input{Bucket: &o.bucket, Prefix: &prefix, Delimiter: aws.String("/")})
 	for pages.HasMorePages() {
