@@ -39,6 +39,7 @@ func scratch(t testing.TB, url string) sinktest.Destination {
 	}
 	return sinktest.Destination{
 		Refuses:       refuses,
+		Slow:          kind == "redshift",
 		KeepsVersions: kind == "file" || kind == "s3" || kind == "gs" || kind == "azblob",
 		Ahead:         kind == "databricks",
 		Open: func(t testing.TB) sink.Sink {
