@@ -159,7 +159,7 @@ func (w *twins) compact(how sink.Compaction) sink.Compacted {
 // files are those of the table that have rows.
 func (w *twins) files() []string {
 	w.Helper()
-	names, _ := filepath.Glob(lookAt(w.T, w.at) + "/tiledesk/things/*/[!s]*.parquet")
+	names, _ := filepath.Glob(lookAt(w.T, w.at) + "/tiledesk/things/*/[^s]*.parquet")
 	return names
 }
 
@@ -284,6 +284,7 @@ func TestCompactCrashChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer c.Close()
 	if _, err := c.Compact(t.Context(), compactTable("updated_at", sink.Upsert, false), atOnce); err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,18 @@ import (
 )
 
 // download copies the files of a table to the same names in a directory, but for those that are there: a file never
-// changes. It tells whether there are any.
+// changes. It tells whether there are any. Where a compaction removes a file that was listed, it lists them again.
 func (s logReader) download(ctx context.Context, table, dir string) (some bool, err error) {
+	const tries = 5
+	for range tries {
+		if some, err = s.downloadListed(ctx, table, dir); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return some, err
+}
+
+func (s logReader) downloadListed(ctx context.Context, table, dir string) (some bool, err error) {
 	days, err := s.list(ctx, element(table))
 	if err != nil {
 		return false, err
