@@ -17,6 +17,7 @@ import (
 // destinations maps the scheme of a warehouse's URL to what opens it. An opener may leave connecting to the first use.
 var destinations = map[string]func(ctx context.Context, u *url.URL, dataset string) (Sink, error){
 	"azblob":     openAzure,
+	"bigquery":   openBigQuery,
 	"databricks": openDatabricks,
 	"duckdb":     openDuckDB,
 	"file":       openFiles,

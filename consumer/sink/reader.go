@@ -21,6 +21,7 @@ import (
 // readers maps the scheme of a warehouse's URL to what opens it for reading; each has its line in destinations too.
 var readers = map[string]func(ctx context.Context, u *url.URL, dataset string) (*Reader, error){
 	"azblob":     readBucket,
+	"bigquery":   readBigQuery,
 	"databricks": readDatabricks,
 	"duckdb":     readDuckDB,
 	"file":       readFiles,
