@@ -55,7 +55,7 @@ func compactFiles() ops.Command {
 // compactAll goes on with the next table after an error.
 func compactAll(ctx context.Context, out io.Writer, c *sink.Compactor, resources []schemas.Resource, modes sink.Modes, how sink.Compaction) error {
 	tab := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tab, "table\tfiles\tbytes\trows\tdropped\tremoved\twaiting")
+	fmt.Fprintln(tab, "table\tfiles\tMiB\trows\tdropped\tremoved\twaiting")
 	var errs []error
 	var notes []string
 	for _, r := range resources {
@@ -70,7 +70,7 @@ func compactAll(ctx context.Context, out io.Writer, c *sink.Compactor, resources
 			continue
 		}
 		b, a := done.Before, done.After
-		fmt.Fprintf(tab, "%s\t%d → %d\t%s → %s\t%d → %d\t%d\t%d\t%d\n", r.Name, b.Files, a.Files, ops.Bytes(b.Bytes), ops.Bytes(a.Bytes), b.Rows, a.Rows, done.Superseded, done.Removed, done.Waiting)
+		fmt.Fprintf(tab, "%s\t%d → %d\t%.1f → %.1f\t%d → %d\t%d\t%d\t%d\n", r.Name, b.Files, a.Files, mib(b.Bytes), mib(a.Bytes), b.Rows, a.Rows, done.Superseded, done.Removed, done.Waiting)
 	}
 	errs = append(errs, tab.Flush())
 	for _, n := range notes {
@@ -81,6 +81,8 @@ func compactAll(ctx context.Context, out io.Writer, c *sink.Compactor, resources
 	}
 	return errors.Join(errs...)
 }
+
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 // fileTable is a resource's table as its files hold it, whatever schemas they were loaded by.
 func fileTable(r schemas.Resource, modes sink.Modes) sink.Table {
