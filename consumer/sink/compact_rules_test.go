@@ -298,3 +298,49 @@ func BenchmarkCompact(b *testing.B) {
 	b.ReportMetric(float64(done.Before.Files), "files-before")
 	b.ReportMetric(float64(done.After.Files), "files-after")
 }
+
+// TestCompactPinned has a load of which a file is still pending under its first name, as a kill in the middle of a move leaves it on an object
+// store: whoever finishes the load would show the file once more, so it stays until then.
+func TestCompactPinned(t *testing.T) {
+	t.Parallel()
+	w := here(t, sink.Append)
+	w.write(document("a", 1, 0, 0))
+	w.write(document("b", 1, 1, 0))
+	name := w.files()[0]
+	log, err := filepath.Glob(lookAt(t, w.at) + "/tiledesk/_tilestream_pending/*/*1/*")
+	if err != nil || len(log) != 1 {
+		t.Fatal(log, err)
+	}
+	load, err := filepath.Glob(strings.Replace(log[0], "_pending", "_loads", 1) + "/*/*.json")
+	if err != nil || len(load) != 1 {
+		t.Fatal(load, err)
+	}
+	text, err := os.ReadFile(load[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if base := filepath.Base(name); !strings.Contains(string(text), base) {
+		name = w.files()[1]
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pending := filepath.Join(log[0], strings.TrimSuffix(filepath.Base(name), ".parquet")+"-0-0.0")
+	if err := os.WriteFile(pending, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	w.compact(atOnce)
+	if _, err := os.Stat(name); err != nil {
+		t.Errorf("the file is gone: %v", err)
+	}
+	p := sinktest.Part(0)
+	p.Group = "load 1"
+	if _, err := w.to.Next(t.Context(), []sink.Partition{p}); err != nil {
+		t.Fatal(err)
+	}
+	w.wantTidy(1)
+	if n := len(w.files()); n != 1 {
+		t.Errorf("%d files, want one", n)
+	}
+}
