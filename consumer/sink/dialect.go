@@ -25,16 +25,17 @@ type dialect struct {
 	escapes  bool                   // a backslash is special in a text
 	verbatim func(string) string    // a text in SQL, where neither way of writing it will do; nil: one does
 
-	types []string        // of each kind, in DDL
-	kinds map[string]kind // what the catalogue calls them, in upper case, besides types
-	first string          // a time before all that a version may have; "": the first one that it may have
-	parse string          // makes JSON of a text: PARSE_JSON(%s)
-	plain string          // makes a text of JSON, for comparing: TO_JSON_STRING(%s)
-	json  string          // makes JSON of another value: TO_JSON(%s)
-	truth string          // makes a text of a boolean; "": CAST does
-	iso   string          // makes a text of a time, as JSON has it: 2026-05-04T12:00:00.000Z
-	merge bool            // it has MERGE with conditions; else UPDATE ... FROM and INSERT
-	only  bool            // rows change by MERGE only: DELETE takes no subquery, INSERT does not say how many
+	types  []string        // of each kind, in DDL
+	kinds  map[string]kind // what the catalogue calls them, in upper case, besides types
+	first  string          // a time before all that a version may have; "": the first one that it may have
+	parse  string          // makes JSON of a text: PARSE_JSON(%s)
+	plain  string          // makes a text of JSON, for comparing: TO_JSON_STRING(%s)
+	json   string          // makes JSON of another value: TO_JSON(%s)
+	truth  string          // makes a text of a boolean; "": CAST does
+	millis string          // makes milliseconds since 1970 of a time, as text; "": the driver's times will do
+	iso    string          // makes a text of a time, as JSON has it: 2026-05-04T12:00:00.000Z
+	merge  bool            // it has MERGE with conditions; else UPDATE ... FROM and INSERT
+	only   bool            // rows change by MERGE only: DELETE takes no subquery, INSERT does not say how many
 
 	// columns asks for the names and types of a table's columns, both names as the warehouse has them; nil: information_schema.
 	columns func(dataset, table string) string

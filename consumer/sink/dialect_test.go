@@ -24,6 +24,7 @@ var spoken = map[string]*staged{
 	"databricks": {dialect: databricksDialect, engine: engine{create: databricksCreate, properties: databricksProperties, raise: databricksRaise}},
 	"merge":      {dialect: &dialect{mark: `"`, longest: 60, types: duckDialect.types, kinds: duckDialect.kinds, merge: true, parse: "PARSE_JSON(%s)", plain: "TO_JSON_STRING(%s)", json: "TO_JSON(%s)", iso: "ISO(%s)"}},
 	"redshift":   {dialect: redshiftDialect, engine: engine{lock: redshiftLock, create: redshiftCreate}},
+	"snowflake":  {dialect: snowflakeDialect, engine: engine{lock: snowflakeLock}},
 	"updates":    {dialect: &dialect{mark: "`", escapes: true, types: duckDialect.types, kinds: duckDialect.kinds, parse: "JSON(%s)", plain: "TEXT(%s)", json: "JSON(%s)", iso: "ISO(%s)"}},
 }
 

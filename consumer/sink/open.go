@@ -26,6 +26,7 @@ var destinations = map[string]func(ctx context.Context, u *url.URL, dataset stri
 	"postgresql": openPostgres,
 	"redshift":   openRedshift,
 	"s3":         openS3,
+	"snowflake":  openSnowflake,
 }
 
 // errAway is in the error of an opener that could not reach the warehouse, or not get an answer: another try may.

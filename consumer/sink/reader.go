@@ -30,6 +30,7 @@ var readers = map[string]func(ctx context.Context, u *url.URL, dataset string) (
 	"postgresql": readPostgres,
 	"redshift":   readRedshift,
 	"s3":         readBucket,
+	"snowflake":  readSnowflake,
 }
 
 // Reader reads a warehouse that Open writes. It changes nothing: the engine itself refuses to.
@@ -335,6 +336,8 @@ func (v *View) rows(ctx context.Context, t Table, columns []Column, yield func([
 	for i, c := range columns {
 		if selected[i] = v.dialect.quoted(c.Name); c.kind == kindJSON || c.kind == kindText {
 			selected[i] = v.dialect.text(selected[i], c.kind)
+		} else if c.kind == kindTimestamp && v.dialect.millis != "" {
+			selected[i] = fmt.Sprintf(v.dialect.millis, selected[i])
 		}
 	}
 	values, into := make([]any, len(columns)), make([]any, len(columns))

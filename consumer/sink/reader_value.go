@@ -92,8 +92,15 @@ func (c Column) canonical(v any) any {
 	case []byte:
 		return c.canonical(string(v))
 	case string:
-		if c.kind == kindJSON {
+		switch c.kind {
+		case kindJSON:
 			return canonicalJSON(v)
+		case kindInt32, kindInt64, kindTimestamp: // numbers of any length, as some drivers give them; times are asked for in milliseconds then
+			if n, err := strconv.ParseInt(v, 10, 64); err == nil && c.kind == kindTimestamp {
+				return time.UnixMilli(n).UTC()
+			} else if err == nil {
+				return n
+			}
 		}
 		return v
 	case time.Time:

@@ -321,7 +321,7 @@ func (s *staged) lineOf(b Batch, inserted, updated, unchanged, started, ended st
 		return "", err
 	}
 	return fmt.Sprintf("INSERT INTO %s (load_id, table_name, %s, inserted, updated, unchanged, bytes, ranges, started_at, finished_at) VALUES (%s, %s, %d, %s, %s, %s, %d, %s, %s, %s)",
-		s.table(s.dataset, loadsTable), s.quote("rows"), s.literal(b.ID), s.literal(s.name(b.Table.Name)), b.Rows.NumRows(), inserted, updated, unchanged, b.Bytes,
+		s.table(s.dataset, loadsTable), s.quote("rows"), s.literal(b.ID), s.literal(b.Table.Name), b.Rows.NumRows(), inserted, updated, unchanged, b.Bytes,
 		s.literal(string(ranges)), started, ended), nil
 }
 
@@ -382,6 +382,14 @@ func (s *staged) fit(ctx context.Context, b Batch, have map[string]string, rows 
 // stageName is a name for a stage that no other one has.
 func stageName() string {
 	return fmt.Sprintf("tilestream_stage_%d_%08x", time.Now().UnixMilli(), rand.Uint32())
+}
+
+// stageMade is when a stage got its name, whatever its case.
+func stageMade(name string) (time.Time, bool) {
+	var millis int64
+	var noise uint32
+	_, err := fmt.Sscanf(strings.ToLower(name), "tilestream_stage_%d_%08x", &millis, &noise)
+	return time.UnixMilli(millis), err == nil
 }
 
 func (s *staged) explained(err error) error {
