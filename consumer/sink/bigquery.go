@@ -159,7 +159,7 @@ func readBigQuery(ctx context.Context, u *url.URL, dataset string) (*Reader, err
 
 // reached does what is done first. The client would try a host that does not answer for ever.
 func (b *bigQuery) reached(ctx context.Context, do func(context.Context) error) error {
-	within, cancel := context.WithTimeout(ctx, 20*time.Second)
+	within, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	err := do(within)
 	if err != nil && ctx.Err() == nil && (within.Err() != nil || bigQueryAway(err)) {

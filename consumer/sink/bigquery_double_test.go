@@ -72,7 +72,7 @@ func (d *bigQueryDouble) table(w http.ResponseWriter, r *http.Request, dataset, 
 	fmt.Fprintf(w, `{"tableReference":{"datasetId":%q,"tableId":%q},"schema":%s}`, dataset, name, answer.Schema)
 }
 
-var lockedDataset = regexp.MustCompile("BEGIN TRANSACTION;\nUPDATE `(\\w+)`")
+var lockedDataset = regexp.MustCompile("BEGIN TRANSACTION;\nMERGE INTO `(\\w+)`")
 
 func (d *bigQueryDouble) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if found := tablePath.FindStringSubmatch(r.URL.Path); found != nil && r.Method == http.MethodGet {

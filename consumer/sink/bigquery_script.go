@@ -57,7 +57,8 @@ func bigQueryScript(s *staged, b Batch, steps []statement, started time.Time) (s
 	say := func(format string, args ...any) { sql = append(sql, fmt.Sprintf(format, args...)) }
 	say("DECLARE %s, %s, %s INT64 DEFAULT 0", bigQueryHeld, bigQueryInserted, bigQueryUpdated)
 	say("BEGIN TRANSACTION")
-	say("UPDATE %s SET turns = turns + 1 WHERE TRUE", s.table(s.dataset, lockTable))
+	// It has no row where its maker was killed in between.
+	say("MERGE INTO %s AS held USING (SELECT 1 AS turn) AS fresh ON TRUE\nWHEN MATCHED THEN UPDATE SET turns = turns + turn\nWHEN NOT MATCHED THEN INSERT (turns) VALUES (turn)", s.table(s.dataset, lockTable))
 	if len(b.Ranges) > 0 {
 		say("SELECT IF(count(*) = 0, 0, ERROR(%s)) FROM (%s) AS fresh LEFT JOIN %s AS held ON %s WHERE COALESCE(held.next_offset, 0) <> fresh.begins",
 			s.literal(bigQueryFenced), s.spans(b.Ranges), s.table(s.dataset, ledgerTable), s.samePartition())

@@ -34,12 +34,15 @@ func scratch(t testing.TB, url string) sinktest.Destination {
 	})
 	kind, _, _ := strings.Cut(url, ":")
 	var refuses func(arrow.Field, any) bool
-	if kind == "redshift" {
+	switch kind {
+	case "redshift":
 		refuses = redshiftRefuses
+	case "bigquery":
+		refuses = bigQueryRefuses
 	}
 	return sinktest.Destination{
 		Refuses:       refuses,
-		Slow:          kind == "redshift",
+		Slow:          kind == "redshift" || kind == "bigquery",
 		KeepsVersions: kind == "file" || kind == "s3" || kind == "gs" || kind == "azblob",
 		Ahead:         kind == "databricks",
 		Open: func(t testing.TB) sink.Sink {

@@ -1,6 +1,8 @@
 DECLARE tilestream_held, tilestream_inserted, tilestream_updated INT64 DEFAULT 0;
 BEGIN TRANSACTION;
-UPDATE `tiledesk`.`_tilestream_lock` SET turns = turns + 1 WHERE TRUE;
+MERGE INTO `tiledesk`.`_tilestream_lock` AS held USING (SELECT 1 AS turn) AS fresh ON TRUE
+WHEN MATCHED THEN UPDATE SET turns = turns + turn
+WHEN NOT MATCHED THEN INSERT (turns) VALUES (turn);
 SELECT IF(count(*) = 0, 0, ERROR('Tilestream: the ledger has moved')) FROM (SELECT 'cluster' AS cluster, 'it\'s' AS consumer_group, 'a\\b\nc' AS topic, CAST(0 AS INT64) AS `partition`, CAST(0 AS INT64) AS begins, CAST(10 AS INT64) AS ends UNION ALL SELECT 'cluster' AS cluster, 'it\'s' AS consumer_group, 'a\\b\nc' AS topic, CAST(1 AS INT64) AS `partition`, CAST(5 AS INT64) AS begins, CAST(10 AS INT64) AS ends) AS fresh LEFT JOIN `tiledesk`.`_tilestream_ledger` AS held ON held.cluster = fresh.cluster AND held.consumer_group = fresh.consumer_group AND held.topic = fresh.topic AND held.`partition` = fresh.`partition` WHERE COALESCE(held.next_offset, 0) <> fresh.begins;
 MERGE INTO `tiledesk`.`_tilestream_deleted` AS held USING (SELECT 'tags' AS table_name, `_id` AS deleted_key, `_deleted_at` AS deleted_at, `_deleted_offset` AS deleted_offset FROM (SELECT * FROM (SELECT * FROM stage) AS staged WHERE `_deleted_at` IS NOT NULL) AS staged) AS fresh ON held.table_name = fresh.table_name AND held.deleted_key = fresh.deleted_key
 WHEN MATCHED AND (fresh.deleted_at > held.deleted_at OR fresh.deleted_at = held.deleted_at AND fresh.deleted_offset > held.deleted_offset) THEN UPDATE SET deleted_at = fresh.deleted_at, deleted_offset = fresh.deleted_offset
