@@ -3,6 +3,7 @@ module tilestream
 go 1.26.0
 
 require (
+	cloud.google.com/go/bigquery v1.86.2 // destination bigquery://: the vendor's client
 	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3 // errors and conditions of azblob
 	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0 // destination azblob:// without a key
 	github.com/Azure/azure-sdk-for-go/sdk/storage/azblob v1.8.0 // destination azblob://
@@ -12,14 +13,16 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/s3 v1.111.0 // destination s3://
 	github.com/aws/smithy-go v1.28.1 // errors of aws-sdk-go-v2
 	github.com/cespare/xxhash/v2 v2.3.0 // tells contents of listed documents apart
+	github.com/databricks/databricks-sql-go v1.9.0 // destination databricks://: the vendor's client
 	github.com/duckdb/duckdb-go/v2 v2.10506.0 // destination duckdb://
 	github.com/gofrs/flock v0.13.1 // one process in a data directory
 	github.com/golang-jwt/jwt/v5 v5.3.1 // signs with a subscription's secret
 	github.com/google/go-cmp v0.7.0 // tests: differences that can be read
 	github.com/google/uuid v1.6.0 // load ids that sort by time
-	github.com/jackc/pgx/v5 v5.12.0 // destination postgres://
+	github.com/jackc/pgx/v5 v5.12.0 // destinations postgres:// and redshift://
 	github.com/linkedin/goavro/v2 v2.15.0 // Avro: encoder, schema authority, oracle of the decoder
 	github.com/sethvargo/go-envconfig v1.4.3 // settings
+	github.com/snowflakedb/gosnowflake v1.19.1 // destination snowflake://: the vendor's client
 	github.com/testcontainers/testcontainers-go v0.45.0 // tests: real services
 	github.com/testcontainers/testcontainers-go/modules/kafka v0.44.0 // tests: real Kafka
 	github.com/testcontainers/testcontainers-go/modules/postgres v0.45.0 // tests: real PostgreSQL
@@ -30,16 +33,16 @@ require (
 	github.com/twmb/franz-go/pkg/sr v1.8.0 // schema registry
 	github.com/vbauerster/mpb/v8 v8.9.3 // progress bars
 	go.uber.org/goleak v1.3.0 // tests: no goroutine stays behind
-	golang.org/x/oauth2 v0.37.0 // OAUTHBEARER by client credentials; Google credentials of destination gs://
+	golang.org/x/oauth2 v0.37.0 // OAUTHBEARER by client credentials; Google credentials of destination gs://; service principals of databricks://
 	golang.org/x/term v0.47.0 // is it a terminal
 	golang.org/x/time v0.16.0 // request budget
+	google.golang.org/api v0.304.0 // errors and options of the client of bigquery://
 )
 
 require (
 	cloud.google.com/go v0.123.0 // indirect
 	cloud.google.com/go/auth v0.24.1-0.20261001053825-dbc26066f70a // indirect
 	cloud.google.com/go/auth/oauth2adapt v0.3.0 // indirect
-	cloud.google.com/go/bigquery v1.86.2 // indirect
 	cloud.google.com/go/compute/metadata v0.10.0 // indirect
 	cloud.google.com/go/iam v1.14.0 // indirect
 	dario.cat/mergo v1.0.2 // indirect
@@ -80,7 +83,6 @@ require (
 	github.com/coreos/go-oidc/v3 v3.5.0 // indirect
 	github.com/cpuguy83/dockercfg v0.3.2 // indirect
 	github.com/danieljoos/wincred v1.2.2 // indirect
-	github.com/databricks/databricks-sql-go v1.9.0 // indirect
 	github.com/distribution/reference v0.6.0 // indirect
 	github.com/dnephin/pflag v1.0.7 // indirect
 	github.com/docker/go-connections v0.8.2 // indirect
@@ -146,7 +148,6 @@ require (
 	github.com/rs/zerolog v1.28.0 // indirect
 	github.com/shirou/gopsutil/v4 v4.26.6 // indirect
 	github.com/sirupsen/logrus v1.9.4 // indirect
-	github.com/snowflakedb/gosnowflake v1.19.1 // indirect
 	github.com/stoewer/go-strcase v1.3.1 // indirect
 	github.com/stretchr/testify v1.12.1 // indirect
 	github.com/tklauser/go-sysconf v0.4.0 // indirect
@@ -171,7 +172,6 @@ require (
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 	golang.org/x/xerrors v0.0.0-20240903120638-7835f813f4da // indirect
-	google.golang.org/api v0.304.0 // indirect
 	google.golang.org/genproto v0.0.0-20261012220534-4341edf3f941 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20261012220534-4341edf3f941 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261012220534-4341edf3f941 // indirect

@@ -26,7 +26,7 @@ import (
 // TestDatabricks needs a Spark that finds the volumes of the stand-in at /Volumes. On it a statement takes seconds, and the whole suite
 // half an hour: TEST_DATABRICKS_ALL=1 asks for it.
 func TestDatabricks(t *testing.T) {
-	rawURL := e2e.Service(t, "TEST_DATABRICKS_URL")
+	rawURL := e2e.Emulator(t, "TEST_DATABRICKS_URL")
 	sinktest.Run(t, func(t testing.TB) sinktest.Destination {
 		if os.Getenv("TEST_DATABRICKS_ALL") == "" && !slices.Contains(databricksShort, path.Base(t.Name())) {
 			t.Skip("takes minutes: TEST_DATABRICKS_ALL=1 runs it")
@@ -118,7 +118,7 @@ func TestDatabricksAdvice(t *testing.T) {
 // A service principal fetches a token where the workspace issues them; one whose secret is wrong is told so.
 func TestDatabricksPrincipal(t *testing.T) {
 	t.Parallel()
-	direct := e2e.Service(t, "TEST_DATABRICKS_URL")
+	direct := e2e.Emulator(t, "TEST_DATABRICKS_URL")
 	token := func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/oidc/v1/token" {
 			return false
@@ -172,7 +172,7 @@ func databricksThrough(t *testing.T, rawURL string, take func(http.ResponseWrite
 // consumer has gone on.
 func TestDatabricksCut(t *testing.T) {
 	t.Parallel()
-	direct := e2e.Service(t, "TEST_DATABRICKS_URL")
+	direct := e2e.Emulator(t, "TEST_DATABRICKS_URL")
 	if os.Getenv("TEST_DATABRICKS_ALL") == "" {
 		t.Skip("takes minutes: TEST_DATABRICKS_ALL=1 runs it")
 	}
@@ -266,7 +266,7 @@ func TestDatabricksCut(t *testing.T) {
 // A table that somebody drops is missed, and made again by the next Prepare.
 func TestDatabricksDropped(t *testing.T) {
 	t.Parallel()
-	d := databricksIn(t, e2e.Service(t, "TEST_DATABRICKS_URL"))
+	d := databricksIn(t, e2e.Emulator(t, "TEST_DATABRICKS_URL"))
 	to := d.Open(t)
 	defer to.Close()
 	table := sinktest.Table("things", sinktest.Column("text", sinktest.String))

@@ -38,7 +38,7 @@ func TestReader(t *testing.T) {
 			return url, bigQueryDataset(t, url)
 		},
 		"databricks": func(t *testing.T) (string, string) {
-			url := e2e.Service(t, "TEST_DATABRICKS_URL")
+			url := e2e.Emulator(t, "TEST_DATABRICKS_URL")
 			return url, newDatabricks(t, url)
 		},
 		"redshift": func(t *testing.T) (string, string) { return startRedshift(t), redshiftDataset(t) },

@@ -16,7 +16,7 @@ import (
 )
 
 func TestSnowflake(t *testing.T) {
-	rawURL := e2e.Service(t, "TEST_SNOWFLAKE_URL")
+	rawURL := e2e.Emulator(t, "TEST_SNOWFLAKE_URL")
 	if strings.Contains(rawURL, "account=fakesnow") {
 		t.Cleanup(sink.SnowflakeWithoutMerge())
 	}

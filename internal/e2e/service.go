@@ -20,3 +20,12 @@ func Service(t testing.TB, variable string) string {
 	}
 	return v
 }
+
+// Emulator is Service for what stands in for a service and takes many minutes: TEST_REQUIRE does not ask for it.
+func Emulator(t testing.TB, variable string) string {
+	t.Helper()
+	if os.Getenv(variable) == "" {
+		t.Skipf("%s is not set", variable)
+	}
+	return os.Getenv(variable)
+}
