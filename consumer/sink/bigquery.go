@@ -21,7 +21,7 @@ type bigQuery struct {
 	location         string // of the dataset; "": the project's default
 	credentials      string // file with the key of a service account; "": application default credentials
 	endpoint         string // instead of Google's; "": Google's
-	limit            int64  // bytes that one statement may be billed for; 0: any number
+	limit            int64  // bytes that one job may be billed for; 0: any number
 	client           *bq.Client
 	turn             chan struct{} // of this process's transactions, one is at work: see transact
 }

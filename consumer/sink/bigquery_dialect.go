@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"net/http"
 	"strings"
 
 	bq "cloud.google.com/go/bigquery"
@@ -67,7 +68,7 @@ func (b *bigQuery) columns(ctx context.Context, _ *sql.Conn, table string) (map[
 	defer cancel()
 	// Without statistics, which take longer.
 	m, err := b.client.Dataset(dataset).Table(name).Metadata(within, bq.WithMetadataView(bq.BasicMetadataView))
-	if isStatus(err, 404) {
+	if isStatus(err, http.StatusNotFound) {
 		return nil, nil
 	}
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // StartBigQuery is the URL of BigQuery as far as an emulator is: a proxy in front of it does what it does not. Scripts count rows
-// (@@row_count), tables that were altered have the columns that they have now, of two transactions in a dataset at once the later one is cancelled, as BigQuery does it. A warehouse that is no
+// (@@row_count), uploads have parts, tables that were altered have the columns that they have now, of two transactions in a dataset at once the later one is cancelled, as BigQuery does it. A warehouse that is no
 // emulator is itself.
 func StartBigQuery(t testing.TB, rawURL string) string {
 	return startBigQuery(t, rawURL, func(next http.Handler) http.Handler { return next })
@@ -35,6 +35,13 @@ func startBigQuery(t testing.TB, rawURL string, before func(http.Handler) http.H
 	}
 	proxy := httputil.NewSingleHostReverseProxy(at)
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if r.StatusCode == http.StatusPermanentRedirect { // the client asks for this in its place (X-GUploader-No-308)
+			r.StatusCode, r.Status = http.StatusOK, ""
+			r.Header.Set("X-Http-Status-Code-Override", "308")
+		}
+		return nil
+	}
 	s := httptest.NewServer(before(&bigQueryDouble{Handler: proxy, emulator: at.String(), at: map[string]bool{}}))
 	t.Cleanup(s.Close)
 	q.Set("endpoint", s.URL)
@@ -78,6 +85,9 @@ func (d *bigQueryDouble) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if found := tablePath.FindStringSubmatch(r.URL.Path); found != nil && r.Method == http.MethodGet {
 		d.table(w, r, found[1], found[2])
 		return
+	}
+	if strings.Contains(r.URL.Path, "/upload/") && r.URL.Query().Has("upload_id") {
+		r.Method = http.MethodPut // as the API's description has it: the client posts
 	}
 	if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/jobs") || strings.Contains(r.URL.Path, "/upload/") {
 		d.Handler.ServeHTTP(w, r)

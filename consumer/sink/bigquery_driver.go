@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
 	bq "cloud.google.com/go/bigquery"
+	"google.golang.org/api/googleapi"
 	"google.golang.org/api/iterator"
 )
 
@@ -83,7 +85,7 @@ func (c bigQueryConn) run(ctx context.Context, statement string) (*bq.Job, error
 // one that commits all the same does so before the next one, or is refused by it.
 func (b *bigQuery) await(ctx context.Context, id string, start func(context.Context) (*bq.Job, error)) (*bq.Job, error) {
 	job, err := start(ctx)
-	if err != nil && (isStatus(err, 409) || !isStatus(err, 0)) {
+	if err != nil && mayHaveStarted(err) {
 		within, cancel := context.WithTimeout(ctx, requestTime)
 		found, unknown := b.client.JobFromIDLocation(within, id, b.location)
 		cancel()
@@ -113,6 +115,12 @@ func (b *bigQuery) await(ctx context.Context, id string, start func(context.Cont
 		}
 	}
 	return job, job.LastStatus().Err()
+}
+
+// mayHaveStarted tells a reply that was lost, or that says the job is there, from a refusal.
+func mayHaveStarted(err error) bool {
+	var answer *googleapi.Error
+	return !errors.As(err, &answer) || answer.Code == http.StatusConflict || answer.Code >= 500
 }
 
 // cancel asks for the end of a job, and waits a while for it.

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,10 +14,10 @@ import (
 	"google.golang.org/api/googleapi"
 )
 
-// isStatus tells whether BigQuery has answered a request with an HTTP status; 0: with any.
+// isStatus tells whether BigQuery has answered a request with an HTTP status.
 func isStatus(err error, status int) bool {
 	var answer *googleapi.Error
-	return errors.As(err, &answer) && (status == 0 || answer.Code == status)
+	return errors.As(err, &answer) && answer.Code == status
 }
 
 // reasonOf is what BigQuery calls an error ("Error messages"), of a request or of a job; "" where it did not answer.
@@ -98,7 +99,7 @@ func (b *bigQuery) advice(err error) string {
 	case reason == "quotaExceeded":
 		return "a quota of the project is used up, which fills again within the day: raise BATCH_AGE, or have the quota raised (IAM & Admin, Quotas); loading goes on by itself"
 	case reason == "bytesBilledLimitExceeded":
-		return "the statement would be billed for more than maximum_bytes_billed in WAREHOUSE_URL: raise it, or let a table keep less"
+		return "the job would be billed for more than maximum_bytes_billed in WAREHOUSE_URL: raise it, or let a table keep less"
 	case reason == "billingNotEnabled", reason == "billingTierLimitExceeded", has("Billing has not been enabled", "billing to be enabled"):
 		return fmt.Sprintf("enable billing of project %s: without it BigQuery runs no DML", b.project)
 	case reason == "accessDenied" && has("API has not been used", "SERVICE_DISABLED"), reason == "accessNotConfigured":
@@ -108,8 +109,8 @@ func (b *bigQuery) advice(err error) string {
 	case isStatus(err, http.StatusUnauthorized), reason == "authError", has("invalid_grant", "invalid_client", "oauth2: cannot fetch token"):
 		return "the credential is wrong, has expired or was revoked: make a new key of the service account, or log in again with gcloud auth application-default login"
 	case isStatus(err, http.StatusForbidden), reason == "accessDenied":
-		return fmt.Sprintf("an administrator can: gcloud projects add-iam-policy-binding %[1]s --member=serviceAccount:ACCOUNT --role=roles/bigquery.jobUser; bq mk --location=%[2]s --dataset %[1]s:%[3]s; bq add-iam-policy-binding --member=serviceAccount:ACCOUNT --role=roles/bigquery.dataEditor %[1]s:%[3]s",
-			b.project, orLocation(b.location), b.dataset)
+		return fmt.Sprintf("an administrator can: gcloud projects add-iam-policy-binding %[1]s --member=serviceAccount:ACCOUNT --role=roles/bigquery.jobUser; and in BigQuery: CREATE SCHEMA IF NOT EXISTS `%[1]s`.`%[2]s` OPTIONS (location = '%[3]s'); GRANT `roles/bigquery.dataEditor` ON SCHEMA `%[1]s`.`%[2]s` TO 'serviceAccount:ACCOUNT'",
+			b.project, b.dataset, cmp.Or(b.location, "LOCATION"))
 	case has("_tilestream_") && (reason == "notFound" || isStatus(err, http.StatusNotFound)):
 		return "one of Tilestream's own tables was dropped, or location in WAREHOUSE_URL is not the dataset's: the next start makes it again, and loads again what the ledger no longer has"
 	case has("was not found in location"):
@@ -122,11 +123,4 @@ func (b *bigQuery) advice(err error) string {
 		return "BigQuery does not answer: check the network, a proxy, and endpoint in WAREHOUSE_URL"
 	}
 	return ""
-}
-
-func orLocation(location string) string {
-	if location == "" {
-		return "LOCATION"
-	}
-	return location
 }

@@ -63,7 +63,7 @@ func TestBigQueryAdvice(t *testing.T) {
 		away            bool
 	}{
 		{"wrong credential", answer(401, "authError", "Request had invalid authentication credentials."), "make a new key", false},
-		{"no grant", answer(403, "accessDenied", "Access Denied: Dataset project:tiledesk: Permission bigquery.tables.get denied"), "--role=roles/bigquery.dataEditor project:tiledesk", false},
+		{"no grant", answer(403, "accessDenied", "Access Denied: Dataset project:tiledesk: Permission bigquery.tables.get denied"), "GRANT `roles/bigquery.dataEditor` ON SCHEMA `project`.`tiledesk`", false},
 		{"API off", answer(403, "accessNotConfigured", "BigQuery API has not been used in project 1 before or it is disabled."), "gcloud services enable bigquery.googleapis.com --project=project", false},
 		{"quota", answer(403, "quotaExceeded", "Quota exceeded: Your project exceeded quota for free query bytes scanned."), "fills again within the day", false},
 		{"down", answer(503, "backendError", "try later"), "try later", true},

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -50,7 +51,7 @@ func (b *bigQuery) stage(ctx context.Context, _ *sql.Conn, name string, rows arr
 		return table.Create(ctx, &bq.TableMetadata{Schema: schema, ExpirationTime: time.Now().Add(stageLife), Labels: bigQueryLabels, Location: b.location,
 			Description: "a batch of Tilestream on its way into a table"})
 	})
-	if err != nil && !isStatus(err, 409) { // the client has asked twice
+	if err != nil && !isStatus(err, http.StatusConflict) { // the client has asked twice
 		return "", nil, fmt.Errorf("create the stage: %w", err)
 	}
 	_, err = b.await(ctx, name, func(ctx context.Context) (*bq.Job, error) {

@@ -2,6 +2,8 @@ package sink_test
 
 import (
 	"crypto/rand"
+	"encoding/hex"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -61,6 +63,31 @@ func TestBigQueryDropped(t *testing.T) {
 	}
 	if _, err := to.Next(t.Context(), []sink.Partition{sinktest.Part(0)}); err == nil || !strings.Contains(err.Error(), "one of Tilestream's own tables was dropped") {
 		t.Errorf("Next without a ledger: %v", err)
+	}
+}
+
+// TestBigQueryLarge uploads a batch in more than one request, as the client does beyond 16 MiB.
+func TestBigQueryLarge(t *testing.T) {
+	t.Parallel()
+	d := scratch(t, sink.StartBigQuery(t, e2e.Service(t, "TEST_BIGQUERY_URL")))
+	to := d.Open(t)
+	defer to.Close()
+	table := sinktest.Table("things", sinktest.Column("text", sinktest.String))
+	if err := to.Prepare(t.Context(), table); err != nil {
+		t.Fatal(err)
+	}
+	var rows []sinktest.Row
+	for i := range 40 {
+		text := make([]byte, 1<<19)
+		_, _ = rand.Read(text) // never fails
+		rows = append(rows, sinktest.Row{"_id": fmt.Sprint(i), "text": hex.EncodeToString(text), "_kafka_offset": int64(i)})
+	}
+	b := sink.Batch{ID: "load", Table: table, Rows: sinktest.Record(table.Schema, rows), Ranges: []sink.Range{sinktest.Span(0, 0, 40)}}
+	if stats, err := to.Write(t.Context(), b); err != nil || stats.Inserted != 40 {
+		t.Fatal(stats, err)
+	}
+	if diff := sinktest.Diff(table, rows, d.Read(t, table)); diff != "" {
+		t.Errorf("rows differ: %.500s", diff)
 	}
 }
 
