@@ -17,7 +17,7 @@ import (
 // as when the machine is gone, or none, as when a line was cut. Rows and ledger have to agree each time.
 func TestBigQueryCut(t *testing.T) {
 	t.Parallel()
-	direct := e2e.Service(t, "TEST_BIGQUERY_URL")
+	direct := e2e.Emulator(t, "TEST_BIGQUERY_URL")
 	for _, c := range []crashCase{{name: "upsert"}, {name: "hard", hard: true}, {name: "history", mode: History}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -15,7 +15,7 @@ import (
 )
 
 func TestBigQuery(t *testing.T) {
-	at := sink.StartBigQuery(t, e2e.Service(t, "TEST_BIGQUERY_URL"))
+	at := sink.StartBigQuery(t, e2e.Emulator(t, "TEST_BIGQUERY_URL"))
 	sinktest.Run(t, func(t testing.TB) sinktest.Destination { return scratch(t, at) })
 }
 
@@ -33,7 +33,7 @@ func bigQueryDataset(t testing.TB, url string) string {
 // A table that somebody drops is missed, and made again by the next Prepare; a system table that is gone is said to be.
 func TestBigQueryDropped(t *testing.T) {
 	t.Parallel()
-	at := sink.StartBigQuery(t, e2e.Service(t, "TEST_BIGQUERY_URL"))
+	at := sink.StartBigQuery(t, e2e.Emulator(t, "TEST_BIGQUERY_URL"))
 	d := scratch(t, at)
 	to := d.Open(t)
 	defer to.Close()
@@ -69,7 +69,7 @@ func TestBigQueryDropped(t *testing.T) {
 // TestBigQueryLarge uploads a batch in more than one request, as the client does beyond 16 MiB.
 func TestBigQueryLarge(t *testing.T) {
 	t.Parallel()
-	d := scratch(t, sink.StartBigQuery(t, e2e.Service(t, "TEST_BIGQUERY_URL")))
+	d := scratch(t, sink.StartBigQuery(t, e2e.Emulator(t, "TEST_BIGQUERY_URL")))
 	to := d.Open(t)
 	defer to.Close()
 	table := sinktest.Table("things", sinktest.Column("text", sinktest.String))

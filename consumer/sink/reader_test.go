@@ -34,7 +34,7 @@ func TestReader(t *testing.T) {
 		"files":  func(t *testing.T) (string, string) { return "file://" + t.TempDir(), "my set" },
 		"bucket": func(t *testing.T) (string, string) { return prefixed(t, e2e.Service(t, "TEST_S3_URL")), "my set" },
 		"bigquery": func(t *testing.T) (string, string) {
-			url := sink.StartBigQuery(t, e2e.Service(t, "TEST_BIGQUERY_URL"))
+			url := sink.StartBigQuery(t, e2e.Emulator(t, "TEST_BIGQUERY_URL"))
 			return url, bigQueryDataset(t, url)
 		},
 		"databricks": func(t *testing.T) (string, string) {
