@@ -49,7 +49,7 @@ func (c Config) Open(ctx context.Context, dataDir string, log *slog.Logger) (Sin
 	if note != "" {
 		log.Warn(note)
 	}
-	if scheme, _, _ := strings.Cut(rawURL, ":"); c.Deletes == Hard && slices.Contains([]string{"file", "s3", "gs", "azblob"}, scheme) {
+	if scheme, _, _ := strings.Cut(rawURL, ":"); c.Deletes == Hard && slices.Contains([]string{"file", "s3", "gs", "azblob", "iceberg+file", "iceberg+s3"}, scheme) {
 		return nil, ops.Usagef("DELETE_MODE=hard: a warehouse of files keeps every version, so it takes soft only")
 	}
 	if c.Deletes == Hard && c.Modes.keepsVersions() {

@@ -16,8 +16,13 @@ import (
 func FilesQuery(dir, dataset string, t Table) string {
 	pattern := globbed(filepath.ToSlash(dir)) + "/" + path.Join(element(dataset), element(t.Name)) + "/*/*.parquet"
 	files := "read_parquet('" + strings.ReplaceAll(pattern, "'", "''") + "', union_by_name = true, hive_partitioning = false)"
+	return newestOf(files, "filename", t)
+}
+
+// newestOf is that query over any source of versions; file is its column that names a row's file.
+func newestOf(files, file string, t Table) string {
 	if t.Mode != Upsert {
-		return filesVersions(files, t)
+		return filesVersions(files, file, t)
 	}
 	newest := duckQuote(t.Offset) + " DESC"
 	if t.Version != "" {
@@ -31,7 +36,7 @@ func FilesQuery(dir, dataset string, t Table) string {
 	}
 	// Of a record that was loaded again, the last load counts, since a replay may fill columns. The file's name decides
 	// where loads are of one time, the same way each time.
-	return fmt.Sprintf("SELECT %s FROM %s\nQUALIFY row_number() OVER (%s ORDER BY %s, %s) = 1", columns, files, partition, newest, lastLoad(t))
+	return fmt.Sprintf("SELECT %s FROM %s\nQUALIFY row_number() OVER (%s ORDER BY %s, %s) = 1", columns, files, partition, newest, lastLoad(file, t))
 }
 
 // newestTombstone orders tombstones, and no documents.
@@ -43,19 +48,19 @@ func newestTombstone(t Table) string {
 	return order
 }
 
-func lastLoad(t Table) string {
+func lastLoad(file string, t Table) string {
 	if t.Schema != nil && t.Schema.HasField("_loaded_at") {
-		return duckQuote("_loaded_at") + " DESC NULLS LAST, filename"
+		return duckQuote("_loaded_at") + " DESC NULLS LAST, " + file
 	}
-	return "filename"
+	return file
 }
 
 // filesVersions is every version once, and in a history from when and until when it held.
-func filesVersions(files string, t Table) string {
+func filesVersions(files, file string, t Table) string {
 	v := versionSQL{dialect: duckDialect, b: Batch{Table: t}}
 	key := "held." + duckQuote(t.Key)
 	order := strings.Join([]string{v.time("held"), v.offset("held"), v.live("held")}, ", ")
-	query := fmt.Sprintf("SELECT * FROM %s AS held\nQUALIFY row_number() OVER (PARTITION BY %s, %s ORDER BY %s) = 1", files, key, order, lastLoad(t))
+	query := fmt.Sprintf("SELECT * FROM %s AS held\nQUALIFY row_number() OVER (PARTITION BY %s, %s ORDER BY %s) = 1", files, key, order, lastLoad(file, t))
 	if t.Mode == History {
 		query = fmt.Sprintf("SELECT *, greatest(%s, %s) AS %s,\n  lead(greatest(%[1]s, %[2]s)) OVER (PARTITION BY %[4]s ORDER BY %[5]s) AS %[6]s\nFROM (%[7]s) AS held",
 			v.time("held"), v.beginning(), duckQuote(validFrom), key, order, duckQuote(validTo), query)

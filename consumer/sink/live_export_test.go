@@ -20,6 +20,8 @@ func Drop(ctx context.Context, url, dataset string) error {
 		_, err = to.pool.Exec(ctx, "DROP SCHEMA "+pgDialect.quoted(to.schema)+" CASCADE")
 	case *staged:
 		_, err = to.db.ExecContext(ctx, "DROP SCHEMA "+to.quoted(to.dataset)+" CASCADE")
+	case *icebergSink:
+		err = dropIceberg(ctx, to)
 	case *files:
 		switch s := to.store.(type) {
 		case disk:

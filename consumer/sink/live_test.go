@@ -42,8 +42,8 @@ func scratch(t testing.TB, url string) sinktest.Destination {
 	}
 	return sinktest.Destination{
 		Refuses:       refuses,
-		Slow:          kind == "redshift" || kind == "bigquery",
-		KeepsVersions: kind == "file" || kind == "s3" || kind == "gs" || kind == "azblob",
+		Slow:          kind == "redshift" || kind == "bigquery" || strings.HasPrefix(kind, "iceberg+"),
+		KeepsVersions: kind == "file" || kind == "s3" || kind == "gs" || kind == "azblob" || strings.HasPrefix(kind, "iceberg+"),
 		Ahead:         kind == "databricks",
 		Open: func(t testing.TB) sink.Sink {
 			to, err := sink.Open(t.Context(), url, dataset)

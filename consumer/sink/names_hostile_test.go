@@ -32,6 +32,9 @@ func TestHostileNames(t *testing.T) {
 			return postgresIn(t, rawURL, newSchema(t, rawURL))
 		},
 		"files": func(t *testing.T) sinktest.Destination { return filesIn(t) },
+		"bigquery": func(t *testing.T) sinktest.Destination {
+			return scratch(t, sink.StartBigQuery(t, e2e.Service(t, "TEST_BIGQUERY_URL")))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			row := sinktest.Row{"_id": "a", "_kafka_offset": int64(0)}

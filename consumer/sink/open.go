@@ -16,17 +16,19 @@ import (
 
 // destinations maps the scheme of a warehouse's URL to what opens it. An opener may leave connecting to the first use.
 var destinations = map[string]func(ctx context.Context, u *url.URL, dataset string) (Sink, error){
-	"azblob":     openAzure,
-	"bigquery":   openBigQuery,
-	"databricks": openDatabricks,
-	"duckdb":     openDuckDB,
-	"file":       openFiles,
-	"gs":         openGCS,
-	"postgres":   openPostgres,
-	"postgresql": openPostgres,
-	"redshift":   openRedshift,
-	"s3":         openS3,
-	"snowflake":  openSnowflake,
+	"azblob":       openAzure,
+	"bigquery":     openBigQuery,
+	"databricks":   openDatabricks,
+	"duckdb":       openDuckDB,
+	"file":         openFiles,
+	"gs":           openGCS,
+	"iceberg+file": openIcebergFile,
+	"iceberg+s3":   openIcebergS3,
+	"postgres":     openPostgres,
+	"postgresql":   openPostgres,
+	"redshift":     openRedshift,
+	"s3":           openS3,
+	"snowflake":    openSnowflake,
 }
 
 // errAway is in the error of an opener that could not reach the warehouse, or not get an answer: another try may.
@@ -95,6 +97,11 @@ func Redacted(rawURL string) string {
 		for name := range q {
 			if secretName.MatchString(name) {
 				q[name] = []string{"****"}
+			}
+			for i, v := range q[name] {
+				if strings.Contains(v, "://") { // the URL of a catalog may have a password of its own
+					q[name][i] = Redacted(v)
+				}
 			}
 		}
 		u.RawQuery = strings.ReplaceAll(q.Encode(), "%2A%2A%2A%2A", "****")

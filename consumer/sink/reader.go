@@ -20,17 +20,19 @@ import (
 
 // readers maps the scheme of a warehouse's URL to what opens it for reading; each has its line in destinations too.
 var readers = map[string]func(ctx context.Context, u *url.URL, dataset string) (*Reader, error){
-	"azblob":     readBucket,
-	"bigquery":   readBigQuery,
-	"databricks": readDatabricks,
-	"duckdb":     readDuckDB,
-	"file":       readFiles,
-	"gs":         readBucket,
-	"postgres":   readPostgres,
-	"postgresql": readPostgres,
-	"redshift":   readRedshift,
-	"s3":         readBucket,
-	"snowflake":  readSnowflake,
+	"azblob":       readBucket,
+	"bigquery":     readBigQuery,
+	"databricks":   readDatabricks,
+	"duckdb":       readDuckDB,
+	"file":         readFiles,
+	"gs":           readBucket,
+	"iceberg+file": readIceberg,
+	"iceberg+s3":   readIceberg,
+	"postgres":     readPostgres,
+	"postgresql":   readPostgres,
+	"redshift":     readRedshift,
+	"s3":           readBucket,
+	"snowflake":    readSnowflake,
 }
 
 // Reader reads a warehouse that Open writes. It changes nothing: the engine itself refuses to.

@@ -45,9 +45,11 @@ func parseSnowflake(u *url.URL, dataset string) (*snowflake, error) {
 	secret, _ := u.User.Password()
 	c := sf.Config{
 		Account: strings.TrimSuffix(u.Hostname(), ".snowflakecomputing.com"), User: u.User.Username(), Password: secret, Database: strings.Trim(u.Path, "/"),
-		Warehouse: q.Get("warehouse"), Role: q.Get("role"), Application: "tilestream", DisableTelemetry: true, LoginTimeout: 30 * time.Second,
-		Params: map[string]*string{"QUERY_TAG": ref("tilestream"), "TIMEZONE": ref("UTC")},
+		Warehouse: q.Get("warehouse"), Role: q.Get("role"), Application: "tilestream",
+		Params: map[string]*string{"QUERY_TAG": ref("tilestream"), "TIMEZONE": ref("UTC"), "CLIENT_TELEMETRY_ENABLED": ref("false")},
 	}
+	//lint:ignore SA1019 there is no other way yet: without it an account that is away is asked for five minutes
+	c.LoginTimeout = 30 * time.Second
 	if p := u.Port(); p != "" {
 		c.Host, c.Account, c.Protocol = u.Hostname(), q.Get("account"), q.Get("protocol")
 		c.Port, _ = strconv.Atoi(p) // url.Parse has seen that it is a number
