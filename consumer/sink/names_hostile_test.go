@@ -33,7 +33,7 @@ func TestHostileNames(t *testing.T) {
 		},
 		"files": func(t *testing.T) sinktest.Destination { return filesIn(t) },
 		"bigquery": func(t *testing.T) sinktest.Destination {
-			return scratch(t, sink.StartBigQuery(t, e2e.Service(t, "TEST_BIGQUERY_URL")))
+			return scratch(t, sink.StartBigQuery(t, e2e.Emulator(t, "TEST_BIGQUERY_URL")))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
