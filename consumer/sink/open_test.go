@@ -13,6 +13,7 @@ func TestRedacted(t *testing.T) {
 		{"postgres://:s3cret@db/x", "postgres://:****@db/x"},
 		{"postgres://db/x?user=ann&password=s3cret&sslpassword=s3cret", "postgres://db/x?password=****&sslpassword=****&user=ann"},
 		{"postgres://ann:s3cret/x@db/x", "postgres://****"},
+		{"iceberg+s3://b/p?catalog=sql&uri=postgres%3A%2F%2Fann%3As3cret%40db%2Fx", "iceberg+s3://b/p?catalog=sql&uri=postgres%3A%2F%2Fann%3A****%40db%2Fx"},
 		{"duckdb://a b/x.duckdb", "duckdb://****"},
 		{"duckdb://./a b/x.duckdb", "duckdb://./a%20b/x.duckdb"},
 		{"file:///data/w", "file:///data/w"},
@@ -26,7 +27,7 @@ func TestRedacted(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	for _, c := range []struct{ url, dataset, want string }{
-		{"mysql://ann:s3cret@db/x", "tiledesk", `unknown kind of warehouse "mysql": it takes azblob://, duckdb://, `},
+		{"mysql://ann:s3cret@db/x", "tiledesk", `unknown kind of warehouse "mysql": it takes azblob://, `},
 		{"postgres://ann:s3cret/x@db/x", "tiledesk", "not a URL"},
 		{"postgres://ann:s3cret@db:port/x", "tiledesk", "not a URL"},
 		{"warehouse.duckdb", "tiledesk", "unknown kind of warehouse"},
