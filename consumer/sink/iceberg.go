@@ -27,6 +27,7 @@ type icebergSink struct {
 	namespace table.Identifier
 	location  string                                // of all tables, without a / at its end; "": the catalog chooses
 	scope     func(context.Context) context.Context // gives what opens files the credentials
+	advice    func(error) string                    // what to do about an error of the files; "" if nothing is known
 	release   func() error
 
 	mu     sync.Mutex
@@ -59,6 +60,13 @@ func (s *icebergSink) lock(name string) func() {
 	return m.Unlock
 }
 
+func (s *icebergSink) explained(doing string, err error) error {
+	if advice := s.advice(err); advice != "" {
+		return fmt.Errorf("%s: %w: %s", doing, err, advice)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
 // load returns nil where there is no such table.
 func (s *icebergSink) load(ctx context.Context, ident table.Identifier) (*table.Table, error) {
 	t, err := s.cat.LoadTable(ctx, ident)
@@ -78,7 +86,7 @@ func (s *icebergSink) Next(ctx context.Context, ps []Partition) (map[Partition]i
 		if !ok {
 			var err error
 			if l, err = s.ledger(ctx, p.log()); err != nil {
-				return nil, fmt.Errorf("ledger of %s: %w", p.Topic, err)
+				return nil, s.explained("ledger of "+p.Topic, err)
 			}
 			ledgers[p.log()] = l
 		}
@@ -101,7 +109,7 @@ func (s *icebergSink) Write(ctx context.Context, b Batch) (Stats, error) {
 	}
 	w.icebergSink = s
 	if err := w.run(s.scope(ctx)); err != nil {
-		return Stats{}, fmt.Errorf("write %s: %w", b.Table.Name, err)
+		return Stats{}, s.explained("write "+b.Table.Name, err)
 	}
 	return Stats{Inserted: w.load.Rows}, nil
 }

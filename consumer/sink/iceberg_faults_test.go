@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -279,5 +281,73 @@ func TestIcebergReader(t *testing.T) {
 	}
 	if want := []string{"load 1", "load 0"}; !slices.Equal(ids, want) {
 		t.Errorf("loads: %v, want %v", ids, want)
+	}
+}
+
+// TestIcebergAdvice says what to do where S3 refuses.
+func TestIcebergAdvice(t *testing.T) {
+	at := icebergURL(t)
+	for _, c := range []struct{ name, url, secret, want string }{
+		{"wrong credentials", at, "wrong", "AWS_SECRET_ACCESS_KEY"},
+		{"no such bucket", strings.Replace(at, "://warehouse/", "://no-such-bucket-here/", 1), "", "create the bucket"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.secret != "" {
+				t.Setenv("AWS_SECRET_ACCESS_KEY", c.secret)
+			}
+			to := icebergAt(t, c.url).Open(t)
+			defer to.Close()
+			err := to.Prepare(t.Context(), sinktest.Table("things"))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Prepare: %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestIcebergView runs the statement of docs/iceberg.md, on what another engine lists of the table's files.
+func TestIcebergView(t *testing.T) {
+	to, _, _ := icebergThings(t)
+	requests := sinktest.Table("requests", sinktest.Column("text", sinktest.String), sinktest.Column("_deleted_at", sinktest.Timestamp),
+		sinktest.Column("_deleted_offset", sinktest.Int64), sinktest.Column("_loaded_at", sinktest.Timestamp), sinktest.Column("_extracted_at", sinktest.Timestamp))
+	if err := to.Prepare(t.Context(), requests); err != nil {
+		t.Fatal(err)
+	}
+	day := func(n int) time.Time { return time.Date(2026, 5, n, 0, 0, 0, 0, time.UTC) }
+	rows := []sinktest.Row{
+		{"_id": "changed", "text": "old", "updated_at": day(1), "_kafka_offset": int64(3), "_extracted_at": day(1)},
+		{"_id": "changed", "text": "new", "updated_at": day(2), "_kafka_offset": int64(1), "_extracted_at": day(2)},
+		{"_id": "gone", "text": "x", "updated_at": day(1), "_kafka_offset": int64(4), "_extracted_at": day(1)},
+		{"_id": "gone", "_deleted_at": day(2), "_deleted_offset": int64(5), "_kafka_offset": int64(5), "_extracted_at": day(2)},
+		{"_id": "back", "_deleted_at": day(1), "_deleted_offset": int64(6), "_kafka_offset": int64(6)},
+		{"_id": "back", "text": "again", "updated_at": day(3), "_kafka_offset": int64(7)},
+	}
+	if _, err := to.Write(t.Context(), sink.Batch{ID: "one", Table: requests, Ranges: []sink.Range{sinktest.Span(0, 0, 8)}, Rows: sinktest.Record(requests.Schema, rows)}); err != nil {
+		t.Fatal(err)
+	}
+	have, err := sink.IcebergTable(t.Context(), to, "requests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks, err := have.Scan().PlanFiles(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for _, task := range tasks {
+		files = append(files, "'"+task.File.FilePath()+"'")
+	}
+	if len(files) != 3 {
+		t.Errorf("%d files, want one for each day and one for rows without: %v", len(files), files)
+	}
+	doc, err := os.ReadFile("../../docs/iceberg.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, query, _ := strings.Cut(string(doc), "CREATE VIEW requests_now AS ")
+	query, _, _ = strings.Cut(query, "```")
+	query = strings.Replace(query, "tiledesk.requests", "read_parquet(["+strings.Join(files, ", ")+"], hive_partitioning = false)", 1)
+	if got, want := fields(t, "SELECT _id, text FROM ("+query+") ORDER BY _id"), "back again, changed new"; got != want {
+		t.Errorf("%s: %s, want %s", query, got, want)
 	}
 }

@@ -105,6 +105,7 @@ func openIcebergS3(ctx context.Context, u *url.URL, dataset string) (Sink, error
 		return nil
 	}
 	if u.Host != "" {
+		s.advice = (&s3Objects{bucket: u.Host, arn: "arn:aws:s3:::" + u.Host + strings.TrimRight(u.Path, "/") + "/*"}).advice
 		s.location = strings.TrimRight("s3://"+u.Host+u.Path, "/")
 	}
 	return s, s.connect(s.scope(ctx), q, props)
@@ -112,7 +113,7 @@ func openIcebergS3(ctx context.Context, u *url.URL, dataset string) (Sink, error
 
 func newIceberg(dataset string) *icebergSink {
 	return &icebergSink{namespace: table.Identifier{icebergNames.name(dataset)}, homes: map[logKey]string{}, tables: map[string]*sync.Mutex{},
-		scope: func(ctx context.Context) context.Context { return ctx }, release: func() error { return nil }}
+		scope: func(ctx context.Context) context.Context { return ctx }, advice: func(error) string { return "" }, release: func() error { return nil }}
 }
 
 func icebergQuery(u *url.URL) (url.Values, error) {

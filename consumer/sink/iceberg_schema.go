@@ -46,7 +46,7 @@ func icebergKind(f iceberg.NestedField) (k kind, ok bool) {
 // as a whole number to a double, is written anew: all files of the table, in one snapshot.
 func (s *icebergSink) Prepare(ctx context.Context, t Table) error {
 	if err := s.prepare(s.scope(ctx), t); err != nil {
-		return fmt.Errorf("prepare table %s: %w", t.Name, err)
+		return s.explained("prepare table "+t.Name, err)
 	}
 	return nil
 }
