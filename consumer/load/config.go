@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"tilestream/consumer/sink"
 	"tilestream/internal/broker"
 	"tilestream/internal/ops"
 )
@@ -14,12 +15,12 @@ type Config struct {
 	Group       string        `env:"KAFKA_GROUP" help:"consumer group, and the name of its ledger; unset: PREFIX-consumer"`
 	BatchRows   int           `env:"BATCH_ROWS, default=50000" help:"a batch closes at so many rows"`
 	BatchBytes  ops.Bytes     `env:"BATCH_BYTES, default=32MiB" help:"a batch closes at so many bytes, as Kafka holds the records"`
-	BatchAge    time.Duration `env:"BATCH_AGE, default=2s" help:"a batch closes so long after its first record"`
+	BatchAge    time.Duration `env:"BATCH_AGE" help:"a batch closes so long after its first record; unset: 2s, but 1m on Snowflake, Redshift, Databricks and Iceberg and 15m on BigQuery, where each batch costs"`
 	MemoryLimit ops.Bytes     `env:"MEMORY_LIMIT, default=256MiB" help:"records in memory, in all tables together; past it, fetching pauses"`
 
 	DLQMaxRatio float64 `env:"DLQ_MAX_RATIO, default=0.1" help:"part of a partition's last 1,000 offsets that may be dead letters; past it the consumer stops. 0: at the first, 1: never"`
 
-	Warehouse string // scheme of the warehouse's URL, for dead letters
+	Warehouse string // scheme of the warehouse's URL
 
 	// Until, once closed, makes Run load everything up to the ends of the partitions as they stand at that moment, and
 	// return. Nil: Run goes on until its context ends.
@@ -48,6 +49,9 @@ const (
 
 func (c Config) check(kafka broker.Config) (Config, error) {
 	c.Group = kafka.ConsumerGroup(c.Group)
+	if c.BatchAge == 0 {
+		c.BatchAge = sink.Age(c.Warehouse)
+	}
 	switch {
 	case c.BatchRows < 1:
 		return c, ops.Usagef("BATCH_ROWS=%d: it takes a number of rows from 1", c.BatchRows)

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"tilestream/internal/ops"
 )
@@ -29,6 +30,18 @@ var destinations = map[string]func(ctx context.Context, u *url.URL, dataset stri
 	"redshift":     openRedshift,
 	"s3":           openS3,
 	"snowflake":    openSnowflake,
+}
+
+// Age is how long a batch should gather rows for a kind of warehouse, by the scheme of its URL, where nobody says otherwise. It weighs
+// what a batch costs there (see docs) against how old rows may be.
+func Age(scheme string) time.Duration {
+	switch scheme {
+	case "bigquery": // is billed by the byte that a MERGE reads
+		return 15 * time.Minute
+	case "snowflake", "redshift", "databricks", "iceberg+s3", "iceberg+file": // computing time, or a snapshot
+		return time.Minute
+	}
+	return 2 * time.Second
 }
 
 // errAway is in the error of an opener that could not reach the warehouse, or not get an answer: another try may.
