@@ -14,7 +14,7 @@ import (
 
 // Config says where the rows go.
 type Config struct {
-	URL     ops.Secret `env:"WAREHOUSE_URL" help:"duckdb://FILE, postgres://, snowflake://, bigquery://, redshift://, databricks://, file://DIRECTORY, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or azblob://CONTAINER/PREFIX, see Destinations in the README; unset: DuckDB in DATA_DIR"`
+	URL     ops.Secret `env:"WAREHOUSE_URL" help:"duckdb://FILE, postgres://, snowflake://, bigquery://, redshift://, databricks://, iceberg+s3://, file://DIRECTORY, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or azblob://CONTAINER/PREFIX, see Destinations in the README; unset: DuckDB in DATA_DIR"`
 	Dataset string     `env:"WAREHOUSE_DATASET, default=tiledesk" help:"schema, or directory, that holds the tables"`
 	Deletes Deletes    `env:"DELETE_MODE, default=soft" help:"what a deletion does to its row: soft sets _deleted_at, hard removes it"`
 	Modes   Modes      `env:"WRITE_MODE, default=upsert" help:"what a table keeps: upsert the newest version of a row, append every version, history every version and when it held; messages=append for one, or both with commas"`
