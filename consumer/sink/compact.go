@@ -85,7 +85,7 @@ func (e *Extent) add(files int, rows, bytes int64) {
 // that no reader of the current state can see: of each key all but the newest document and the newest tombstone; in a table that
 // keeps every version (t.Mode), loads of a version that was loaded again. A mode that is not the one by which the files were written is an *ops.UsageError.
 func (c *Compactor) Compact(ctx context.Context, t Table, how Compaction) (Compacted, error) {
-	const tries = 3
+	const tries = 10
 	for try := 1; ; try++ {
 		w := &compacting{Compactor: c, table: t, how: how, log: &compactionLog{store: c.store, table: t.Name, now: c.now}}
 		err := w.run(ctx)

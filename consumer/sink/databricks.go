@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	dbsql "github.com/databricks/databricks-sql-go"
@@ -81,11 +82,12 @@ func (p principal) Authenticate(r *http.Request) error {
 	return nil
 }
 
+// quietDatabricks ends the driver's log, which would show again what is in the errors, with the statements. It can be told so before its
+// first use only.
+var quietDatabricks = sync.OnceFunc(func() { _ = dbsqllog.SetLogLevel("disabled") }) // a level that it knows
+
 func (d *databricks) open() (*sql.DB, error) {
-	// What goes wrong is in the errors; the driver's log would show it again, with the statements.
-	if err := dbsqllog.SetLogLevel("disabled"); err != nil {
-		return nil, err
-	}
+	quietDatabricks()
 	auth := dbsql.WithAccessToken(d.secret)
 	if d.user != "token" {
 		credentials := clientcredentials.Config{ClientID: d.user, ClientSecret: d.secret, TokenURL: d.address() + "/oidc/v1/token", Scopes: []string{"all-apis"}}

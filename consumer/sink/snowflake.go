@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	sf "github.com/snowflakedb/gosnowflake"
@@ -100,10 +101,15 @@ func privateKey(file string) (*rsa.PrivateKey, error) {
 	return nil, ops.Usagef("private_key: %s is no RSA key: Snowflake takes those only", file)
 }
 
-func (f *snowflake) open() *sql.DB {
-	// The driver asks the metadata services of three clouds where it runs, to tell Snowflake; its connections stay behind.
+// quietSnowflake ends the driver's log, which would show again what is in the errors, with the statements; and its questions to the
+// metadata services of three clouds, where it runs, whose connections stay behind. It can be told so before its first use only.
+var quietSnowflake = sync.OnceFunc(func() {
 	_ = os.Setenv("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
-	_ = sf.GetLogger().SetLogLevel("fatal") // what goes wrong is in the errors; the driver's log would show it again, with the statements
+	_ = sf.GetLogger().SetLogLevel("fatal") // a level that it knows
+})
+
+func (f *snowflake) open() *sql.DB {
+	quietSnowflake()
 	db := sql.OpenDB(sf.NewConnector(sf.SnowflakeDriver{}, f.cfg))
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db
