@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,7 +44,7 @@ var (
 func verifyCommand() ops.Command {
 	var cfg struct {
 		Settings
-		MemoryLimit ops.Bytes `env:"MEMORY_LIMIT, default=256MiB" help:"what keys may take; past it a topic is read several times"`
+		MemoryLimit ops.Bytes `env:"MEMORY_LIMIT" help:"what keys may take, and DuckDB's own 384MiB where that is the warehouse; past it a topic is read several times"`
 	}
 	var topic string
 	var asJSON bool
@@ -59,7 +60,12 @@ func verifyCommand() ops.Command {
 				return err
 			}
 			look := cfg.config(resources)
-			look.Memory = int64(cfg.MemoryLimit)
+			scheme, _, _ := strings.Cut(look.Warehouse, ":")
+			own := sink.Memory(scheme)
+			if look.Memory = cmp.Or(int64(cfg.MemoryLimit), own+256<<20) - own; look.Memory <= 0 {
+				return ops.Usagef("MEMORY_LIMIT=%s: %s works inside this process and takes %s of it: set it higher", cfg.MemoryLimit, scheme, ops.Bytes(own))
+			}
+			ops.LimitMemory(look.Memory)
 			report, err := Verify(ctx, look)
 			if err != nil {
 				return err

@@ -2,22 +2,8 @@ package load
 
 import (
 	"context"
-	"math"
-	"runtime/debug"
 	"sync"
 )
-
-// unaccounted is what the Go heap may hold beside the budget: fetches that are being unpacked, what a sink builds, and
-// garbage.
-const unaccounted = 128 << 20
-
-// LimitMemory has the collector keep the whole process near MEMORY_LIMIT: by itself it lets garbage grow to the size of what
-// is alive. It is for a process that does nothing but load. GOMEMLIMIT, where it is set, stays.
-func (c Config) LimitMemory() {
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(int64(c.MemoryLimit) + unaccounted)
-	}
-}
 
 // budget is the byte budget over all tables. Raw records count from the poll until they are written; Arrow rows count
 // from just before they are built until the write is over.

@@ -39,6 +39,7 @@ func replayTopic() ops.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, to.Close()) }()
+			ops.LimitMemory(cfg.Load.Records())
 			began := time.Now()
 			done, err := r.Run(ctx, cfg.Load, cfg.Kafka, to, Events{DeadLetter: Log(o.Log).DeadLetter})
 			if err == nil || errors.Is(err, ops.ErrDeadLetters) {

@@ -133,7 +133,7 @@ func newLoader(cfg Config, kafka broker.Config, to sink.Sink, ev Events) (*loade
 	l := &loader{
 		cfg: cfg, log: slog.Default().With("group", cfg.Group), to: to, ev: ev, brokers: kafka,
 		codec:    schemas.NewCodec(registry, kafka.Prefix),
-		memory:   newBudget(int64(cfg.MemoryLimit)),
+		memory:   newBudget(cfg.Records()),
 		tables:   map[string]*table{},
 		projects: map[string]string{},
 		parts:    map[sink.Partition]*partition{},

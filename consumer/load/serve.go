@@ -12,12 +12,12 @@ import (
 // answers on the address of http: ready once the group has taken this consumer in.
 func Serve(ctx context.Context, s *Settings, http ops.HTTP, o ops.Options) (err error) {
 	s.Warehouse.Wait = !o.Once
-	s.Load.LimitMemory()
 	to, err := s.Open(ctx, o.Log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
+	ops.LimitMemory(s.Load.Records())
 	if o.Once {
 		s.Load.Until = Now()
 	}

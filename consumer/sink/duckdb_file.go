@@ -34,7 +34,7 @@ var duckFiles = struct {
 	byPath map[string]*duckFile
 }{byPath: map[string]*duckFile{}}
 
-// duckMemory is what DuckDB may take in this process, beside MEMORY_LIMIT: by itself it takes four fifths of the machine,
+// duckMemory is what DuckDB may take in this process, and most of what Memory counts for it: by itself it takes four fifths of the machine,
 // and keeps what it has read of the file. Past it DuckDB spills, all but what a join works on: see duckSlice.
 const duckMemory = "192MiB"
 

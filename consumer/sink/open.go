@@ -44,6 +44,15 @@ func Age(scheme string) time.Duration {
 	return 2 * time.Second
 }
 
+// Memory is how many bytes a kind of warehouse takes within this process, by the scheme of its URL: DuckDB's memory_limit, what its
+// allocators have not given back yet, and its code.
+func Memory(scheme string) int64 {
+	if scheme == "duckdb" {
+		return 384 << 20
+	}
+	return 0
+}
+
 // errAway is in the error of an opener that could not reach the warehouse, or not get an answer: another try may.
 var errAway = errors.New("the warehouse is away")
 

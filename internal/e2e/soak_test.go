@@ -14,16 +14,15 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"tilestream/consumer/sink"
 	"tilestream/schemas"
 )
 
 var soakFor = flag.Duration("soak", 2*time.Minute, "how long TestSoak streams and kills")
 
 const (
-	soakLimit = 128 << 20              // MEMORY_LIMIT of each part
-	soakBeat  = 250 * time.Millisecond // how often the source's clock moves
-	// duckDBBeside is what the sink lets DuckDB take beside MEMORY_LIMIT.
-	duckDBBeside = 1 << 30
+	soakRoom = 128 << 20              // for records, in each part
+	soakBeat = 250 * time.Millisecond // how often the source's clock moves
 )
 
 // TestSoak streams a source that changes all the time into three warehouses at once, with two producers, five consumers and an
@@ -82,19 +81,18 @@ func newSoak(t *testing.T) *soak {
 	common := maps.Clone(s.env)
 	maps.Copy(common, map[string]string{
 		"TILEDESK_URL": s.source.url, "KAFKA_BROKERS": node.addr, "SCHEMA_REGISTRY_URL": registry, // past the proxies
-		"TILEDESK_POLL_INTERVAL": "300ms", "BATCH_ROWS": "2000", "BATCH_AGE": "300ms", "MEMORY_LIMIT": strconv.Itoa(soakLimit),
+		"TILEDESK_POLL_INTERVAL": "300ms", "BATCH_ROWS": "2000", "BATCH_AGE": "300ms",
 	})
 	add := func(program, name string, k *stock, n int) {
 		for i := range n {
 			p := &part{
 				name: fmt.Sprint(name, " ", i+1), path: filepath.Join(bin, program), env: maps.Clone(common),
-				stock: k, alone: n == 1, most: soakLimit + overhead,
+				stock: k, alone: n == 1, most: soakRoom + overhead,
 			}
 			if k != nil {
 				p.env["WAREHOUSE_URL"], p.env["WAREHOUSE_DATASET"], p.env["KAFKA_GROUP"] = k.url, k.dataset, s.prefix+"-"+k.name
-				if k.name == "duckdb" {
-					p.most += duckDBBeside
-				}
+				p.most += sink.Memory(k.name)
+				p.env["MEMORY_LIMIT"] = strconv.FormatInt(p.most-overhead, 10)
 			}
 			s.parts = append(s.parts, p)
 		}
