@@ -35,7 +35,7 @@ type staged struct {
 // engine is what a warehouse does in its own way.
 type engine struct {
 	// stage makes rows readable in the connection: columns c0, c1 and so on, JSON as text. source is what they are selected from;
-	// drop, nil or not, removes them. The name is unique to the batch, made of letters, digits and _.
+	// drop, nil or not, removes them, or what an error has left of them. The name is unique to the batch, made of letters, digits and _.
 	stage func(ctx context.Context, conn *sql.Conn, name string, rows arrow.RecordBatch) (source string, drop func(context.Context) error, err error)
 	// check refuses values of a column of the table, or of its key, that readable takes and the warehouse would not, or would change;
 	// nil: there are none.
@@ -164,14 +164,14 @@ func (s *staged) write(ctx context.Context, b Batch, started time.Time) (stats S
 		}
 		defer rows.Release()
 		source, drop, err := s.stage(ctx, conn, stageName(), rows)
-		if err != nil {
-			return Stats{}, err
-		}
 		if drop != nil {
 			defer func() {
 				// What cannot be dropped now is dropped by the stage's own end; it holds nothing that the table has not.
 				_ = drop(context.WithoutCancel(ctx))
 			}()
+		}
+		if err != nil {
+			return Stats{}, err
 		}
 		steps = stagedMerge{dialect: s.dialect, b: b, dataset: s.dataset, have: have, docs: len(docs) > 0, tombs: len(tombs) > 0,
 			source: "(SELECT " + strings.Join(selected, ", ") + " FROM " + source + ")"}.statements()

@@ -216,7 +216,7 @@ func (c crashCase) wantRows(t *testing.T, s *staged, cut *severed, table Table, 
 		}
 	}
 	// What commits each statement on its own can lose the line.
-	if loads := crashCount(t, s, loadsTable, "table_name = "+s.literal(s.name(table.Name))); loads > batches || loads < batches && s.raise == "" {
+	if loads := crashCount(t, s, loadsTable, "table_name = "+s.literal(table.Name)); loads > batches || loads < batches && s.raise == "" {
 		t.Fatalf("%s: %d loads, want %d", cut, loads, batches)
 	}
 }
