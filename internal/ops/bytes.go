@@ -19,8 +19,11 @@ var units = []struct {
 	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3},
 }
 
-// UnmarshalText reads a size that is not negative.
+// UnmarshalText reads a size that is not negative. No text is no size: go-envconfig reads a variable that is not set like this.
 func (b *Bytes) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return nil
+	}
 	s := strings.TrimSpace(string(text))
 	digits := strings.TrimRight(s, "kKmMgGtTiIbB ")
 	n, err := strconv.ParseFloat(digits, 64)
