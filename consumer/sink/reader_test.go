@@ -41,6 +41,10 @@ func TestReader(t *testing.T) {
 			url := e2e.Emulator(t, "TEST_DATABRICKS_URL")
 			return url, newDatabricks(t, url)
 		},
+		"snowflake": func(t *testing.T) (string, string) {
+			url := e2e.Emulator(t, "TEST_SNOWFLAKE_URL")
+			return url, newSnowflake(t, url)
+		},
 		"redshift": func(t *testing.T) (string, string) { return startRedshift(t), redshiftDataset(t) },
 		"postgres": func(t *testing.T) (string, string) {
 			url := e2e.Service(t, "TEST_POSTGRES_URL")
@@ -53,6 +57,9 @@ func TestReader(t *testing.T) {
 			to, err := sink.Open(t.Context(), url, dataset)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if onFakesnow(url) {
+				sink.SnowflakeWithoutMerge(to)
 			}
 			p := sink.Partition{Cluster: "c", Group: "g/1", Topic: "t.things", ID: 2}
 			if err := to.Prepare(t.Context(), readTable); err != nil {
@@ -75,7 +82,7 @@ func TestReader(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				wantRead(t, url, dataset, p, at, name == "files" || name == "bucket" || name == "databricks")
+				wantRead(t, url, dataset, p, at, slices.Contains([]string{"files", "bucket", "databricks", "snowflake"}, name))
 			}
 		})
 	}
@@ -121,9 +128,9 @@ func wantRead(t *testing.T, url, dataset string, p sink.Partition, at time.Time,
 			t.Fatal(err)
 		}
 		row := map[string]any{}
-		for i, c := range columns {
-			if values[i] != nil {
-				row[c.Name] = values[i]
+		for _, f := range readTable.Schema.Fields() {
+			if i := v.Find(columns, f.Name); values[i] != nil {
+				row[f.Name] = values[i]
 			}
 		}
 		got[row["_id"]] = row
@@ -141,7 +148,7 @@ func wantRead(t *testing.T, url, dataset string, p sink.Partition, at time.Time,
 		t.Errorf("a table that is not there has columns %v, %v", columns, err)
 	}
 	if writable {
-		return // no statement reaches files, and Databricks has no session that only reads
+		return // no statement reaches files, and Databricks and Snowflake have no session that only reads
 	}
 	quoted := `"` + dataset + `"`
 	for _, s := range []string{`DELETE FROM ` + quoted + `.things`, `CREATE TABLE ` + quoted + `.other (n INTEGER)`} {

@@ -87,9 +87,13 @@ func privateKey(file string) (*rsa.PrivateKey, error) {
 	if err != nil {
 		return nil, ops.Usagef("private_key: %v", err)
 	}
+	const plain = "this makes one of it: openssl pkcs8 -topk8 -nocrypt -in %[1]s -out plain.p8"
 	block, _ := pem.Decode(text)
-	if block == nil || block.Type != "PRIVATE KEY" {
-		return nil, ops.Usagef("private_key: %s is not a private key in PEM that is not encrypted; this makes one of it: openssl pkcs8 -topk8 -nocrypt -in %[1]s -out plain.p8", file)
+	switch {
+	case block != nil && (block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != ""):
+		return nil, ops.Usagef("private_key: %s is encrypted, and there is nobody to ask for its passphrase: it takes a key that is not, in a mounted secret; "+plain, file)
+	case block == nil || block.Type != "PRIVATE KEY":
+		return nil, ops.Usagef("private_key: %s is no private key in PKCS#8 and PEM; "+plain, file)
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
@@ -126,10 +130,20 @@ func openSnowflake(ctx context.Context, u *url.URL, dataset string) (Sink, error
 	if err != nil {
 		return nil, err
 	}
+	s, err := f.sink(ctx)
+	if err != nil {
+		return nil, err // not s, which would be a Sink
+	}
+	return s, nil
+}
+
+// sink opens the account, and makes what is missing in the schema.
+func (f *snowflake) sink(ctx context.Context) (*staged, error) {
 	s := &staged{dialect: snowflakeDialect, db: f.open(), dataset: f.schema, prepared: map[string]string{}, engine: engine{
 		stage: f.stage, check: snowflakeCheck, lock: snowflakeLock, merge: snowflakeMerge, conflict: snowflakeConflict, explain: f.explain, close: f.close,
 	}}
-	if err = s.setup(ctx); err == nil {
+	err := s.setup(ctx)
+	if err == nil {
 		err = f.explain(f.setup(ctx, s.db))
 	}
 	if err != nil {

@@ -1,8 +1,10 @@
 package sink
 
-// SnowflakeWithoutMerge has rows merged by UPDATE and INSERT, for an emulator that knows no MERGE in a transaction which has changed
-// something. It returns what undoes it.
-func SnowflakeWithoutMerge() (undo func()) {
-	snowflakeDialect.merge = false
-	return func() { snowflakeDialect.merge = true }
+// SnowflakeWithoutMerge has a sink merge rows by UPDATE and INSERT, for an emulator that knows no MERGE in a transaction which has
+// changed something.
+func SnowflakeWithoutMerge(to Sink) {
+	s := to.(*staged)
+	without := *s.dialect
+	without.merge = false
+	s.dialect = &without
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -17,19 +16,26 @@ import (
 
 func TestSnowflake(t *testing.T) {
 	rawURL := e2e.Emulator(t, "TEST_SNOWFLAKE_URL")
-	if strings.Contains(rawURL, "account=fakesnow") {
-		t.Cleanup(sink.SnowflakeWithoutMerge())
-	}
 	sinktest.Run(t, func(t testing.TB) sinktest.Destination {
-		if strings.Contains(rawURL, "account=fakesnow") && slices.Contains(beyondFakesnow, path.Base(t.Name())) {
-			t.Skip("fakesnow answers 500 where two sessions change one table; Snowflake has the second one wait")
+		if why := beyondFakesnow[path.Base(t.Name())]; why != "" && onFakesnow(rawURL) {
+			t.Skip(why)
 		}
 		return snowflakeIn(t, rawURL)
 	})
 }
 
-// beyondFakesnow are the cases of writers at once.
-var beyondFakesnow = []string{"of_two_writers_of_one_range_one_wins", "writers_of_different_partitions_do_not_disturb_each_other", "Prepare_by_many_at_once", "a_write_cancelled_on_its_way_is_whole_or_nothing"}
+func onFakesnow(rawURL string) bool { return strings.Contains(rawURL, "account=fakesnow") }
+
+// beyondFakesnow are cases that Snowflake holds, as documented, and its emulator does not.
+var beyondFakesnow = map[string]string{
+	"of_two_writers_of_one_range_one_wins":                      noTurns,
+	"writers_of_different_partitions_do_not_disturb_each_other": noTurns,
+	"Prepare_by_many_at_once":                                   noTurns,
+	"a_write_cancelled_on_its_way_is_whole_or_nothing":          "fakesnow does not end a statement that is cancelled, and the next meets it",
+	"odd_names": "fakesnow does not quote names in its own catalogue, and answers 500 to those with a quotation mark, which the driver repeats for minutes",
+}
+
+const noTurns = "fakesnow answers 500 where two sessions change one table; Snowflake has the second one wait"
 
 // snowflakeIn is a schema that is dropped when the test ends. It is read as verify reads.
 func snowflakeIn(t testing.TB, rawURL string) sinktest.Destination {
@@ -44,6 +50,9 @@ func snowflakeIn(t testing.TB, rawURL string) sinktest.Destination {
 			to, err := sink.Open(t.Context(), rawURL, dataset)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if onFakesnow(rawURL) {
+				sink.SnowflakeWithoutMerge(to)
 			}
 			return to
 		},
