@@ -25,6 +25,7 @@ type avroType struct {
 
 type avroField struct {
 	name, doc string
+	array     bool // a property of ours
 	typ       *avroType
 }
 
@@ -143,6 +144,7 @@ func (p *avroParser) define(t *avroType, v map[string]any, namespace string) err
 			field := avroField{}
 			field.name, _ = m["name"].(string)
 			field.doc, _ = m["doc"].(string)
+			field.array, _ = m["array"].(bool)
 			if field.name == "" {
 				return fmt.Errorf("a field of %s has no name", t.full)
 			}

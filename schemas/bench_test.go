@@ -23,7 +23,7 @@ func BenchmarkEncode(b *testing.B) {
 			b.ReportAllocs()
 			n := 0
 			for b.Loop() {
-				if _, err := c.Encode(b.Context(), r, docs[n%len(docs)]); err != nil {
+				if _, _, err := c.Encode(b.Context(), r, docs[n%len(docs)]); err != nil {
 					b.Fatal(err)
 				}
 				n++
@@ -38,7 +38,7 @@ func BenchmarkScan(b *testing.B) {
 	for _, name := range benchmarked {
 		r := resource(b, name)
 		docs := recorded(b, r)
-		w, err := newWriter(r.Avro())
+		w, err := writerOf(r.Avro())
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -79,7 +79,7 @@ func BenchmarkDecode(b *testing.B) {
 		r := resource(b, name)
 		var bodies [][]byte
 		for _, doc := range recorded(b, r) {
-			frame, err := c.Encode(b.Context(), r, doc)
+			frame, _, err := c.Encode(b.Context(), r, doc)
 			if err != nil {
 				b.Fatal(err)
 			}

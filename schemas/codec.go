@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/sr"
@@ -31,62 +31,81 @@ var (
 type Codec struct {
 	reg      *sr.Client
 	prefix   string
-	writers  map[string]*registered // by resource name
-	decoders sync.Map               // schema id -> *once[*Decoder]
-}
-
-// registered is a writer and the header of its frames, known once its schema is in the registry.
-type registered struct {
-	*writer
-	header *once[[]byte]
+	subjects map[string]*subject // by resource name
+	decoders sync.Map            // schema id -> *once[*Decoder]
 }
 
 // NewCodec returns a codec for the resources. Subjects are those of Resource.Subject(topicPrefix). It does no I/O.
 func NewCodec(reg *sr.Client, topicPrefix string) *Codec {
-	c := &Codec{reg: reg, prefix: topicPrefix, writers: map[string]*registered{}}
+	c := &Codec{reg: reg, prefix: topicPrefix, subjects: map[string]*subject{}}
 	for _, r := range Resources {
-		w, err := newWriter(r.Avro())
+		own, err := parseRecord(r.Avro())
 		if err != nil {
 			panic(fmt.Sprintf("%s.avsc: %s", r.Name, err)) // a start-up table: TestResources compiles every row
 		}
-		c.writers[r.Name] = &registered{writer: w, header: newOnce[[]byte]()}
+		c.subjects[r.Name] = &subject{Resource: r, name: r.Subject(topicPrefix), reg: reg, own: own, turn: make(chan struct{}, 1), refused: map[string]bool{}}
 	}
 	return c
 }
 
-// Encode returns doc, one JSON object as Tiledesk sent it, as a frame: 0, the schema id in four bytes, the Avro body.
-// The resource's schema is registered when the first of its documents comes.
-//
-// Nothing of doc is lost: what has no field, or does not fit it, goes into the field _extra. But a null counts as an
-// absent key, and bytes that are not UTF-8 become U+FFFD.
-//
-// ErrDocument is about doc. After any other error try again: the registry could not be reached or refused the schema.
-func (c *Codec) Encode(ctx context.Context, r Resource, doc []byte) ([]byte, error) {
-	w := c.writers[r.Name]
-	if w == nil {
-		return nil, fmt.Errorf("encode %s: it is not one of Resources", r.Name)
+// Evolve has Encode go by rules about what a schema does not know. Each change of a schema is told. It comes before any Encode.
+func (c *Codec) Evolve(rules func(resource string) Rules, told func(Change)) {
+	for name, s := range c.subjects {
+		s.rules, s.told = rules(name), told
 	}
-	header, err := w.header.get(ctx, func() ([]byte, error) { return c.register(ctx, r) })
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", r.Name, err)
-	}
-	frame, err := w.encode(header, doc)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w of %d bytes: %w", r.Name, ErrDocument, len(doc), err)
-	}
-	return frame, nil
 }
 
-func (c *Codec) register(ctx context.Context, r Resource) ([]byte, error) {
-	subject := r.Subject(c.prefix)
-	id, err := c.reg.RegisterSchema(ctx, subject, sr.Schema{Schema: r.Avro(), Type: sr.TypeAvro}, -1, -1)
+// Encode returns doc, one JSON object as Tiledesk sent it, as a frame: 0, the schema id in four bytes, the Avro body.
+// The resource's schema is registered when the first of its documents comes, and anew when one comes that it has no place for, if the
+// rules say so. A new version has all that earlier ones have.
+//
+// Nothing of doc is lost: what has no field, or does not fit it, goes into the field _extra. What a rule discards is returned beside the
+// frame, as a JSON object; nil where there is nothing. But a null counts as an absent key, a number in a field of text is its text,
+// and bytes that are not UTF-8 become U+FFFD.
+//
+// ErrDocument and ErrRefused are about doc, *FrozenError about the resource. After any other error try again: the registry could not be
+// reached or refused the schema.
+func (c *Codec) Encode(ctx context.Context, r Resource, doc []byte) (frame, discarded []byte, err error) {
+	s := c.subjects[r.Name]
+	if s == nil {
+		return nil, nil, fmt.Errorf("encode %s: it is not one of Resources", r.Name)
+	}
+	for range 100 { // a document has few keys that others race for
+		var again bool
+		if frame, discarded, again, err = s.encode(ctx, doc); err != nil {
+			return nil, nil, fmt.Errorf("encode %s: %w", r.Name, err)
+		} else if !again {
+			return frame, discarded, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("encode %s: its schema does not come to rest", r.Name)
+}
+
+// encode writes the document, or has the schema grow first: again is true then.
+func (s *subject) encode(ctx context.Context, doc []byte) (frame, discarded []byte, again bool, err error) {
+	now, err := s.revision(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("register schema %s: %w", subject, explain(err))
+		return nil, nil, false, err
 	}
-	if id < 0 || id > math.MaxUint32 {
-		return nil, fmt.Errorf("register schema %s: the registry gave it the id %d, and a frame has room for 0 to %d", subject, id, uint32(math.MaxUint32))
+	d := now.pool.Get().(*draft)
+	defer now.pool.Put(d)
+	if err := now.read(d, doc); err != nil {
+		return nil, nil, false, fmt.Errorf("%w of %d bytes: %w", ErrDocument, len(doc), err)
 	}
-	return binary.BigEndian.AppendUint32([]byte{0}, uint32(id)), nil
+	if now.refuses {
+		return nil, nil, false, fmt.Errorf("%w (%s): the registry has no schema of %s yet", ErrRefused, s.rules.Tables, s.Name)
+	}
+	v, err := s.judge(now, d)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	if len(v.changes) > 0 {
+		return nil, nil, true, s.grow(ctx, now, v.changes)
+	}
+	if frame, err = now.write(d, now.header, v.dropped); err != nil {
+		return nil, nil, false, fmt.Errorf("%w of %d bytes: %w", ErrDocument, len(doc), err)
+	}
+	return frame, d.object(nil, func(n int) bool { return slices.Contains(v.dropped, n) }), false, nil
 }
 
 // Decoder returns the decoder for bodies written with the schema of that id, which it asks the registry for the first

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -16,8 +17,8 @@ import (
 //
 // Columns, in the order of the fields, named by ColumnName, with the field's doc as metadata: boolean is Boolean, int
 // Int32, long Int64, float and double Float64, string and enum String, a string of logical type json JSON, date Date32,
-// timestamp-millis and -micros Timestamp in UTC. Everything else, other unions included, becomes JSON: see value.
-// A union of one of these with null, in either order, is nullable. Other logical types count as what they are made of.
+// timestamp-millis and -micros Timestamp in UTC. A union of numbers is the widest of them, and one of numbers and text is String.
+// Everything else, other unions included, becomes JSON: see value. A union with null is nullable. Other logical types count as what they are made of.
 type Decoder struct {
 	name    string
 	columns []column
@@ -41,7 +42,9 @@ const (
 	opJSONText // text that is JSON
 	opDate
 	opTimestamp
-	opJSON // any other type, made into JSON
+	opNumber // a union of numbers: the widest of them
+	opText   // a union of numbers and text
+	opJSON   // any other type, made into JSON
 )
 
 type column struct {
@@ -49,6 +52,26 @@ type column struct {
 	op   op
 	null int // branch of the union that is null; -1 where the type is not a nullable union
 	typ  *avroType
+
+	union []*avroType // of opNumber and opText: null may be one of them
+}
+
+// widest returns the type that holds all of a union of at least two plain numbers, or numbers and text: a widened field.
+func widest(t *avroType) (wide *avroType, ok bool) {
+	order := []string{"int", "long", "float", "double", "string"}
+	n := 0
+	for _, b := range t.branches {
+		if b.name == "null" {
+			continue
+		}
+		if b.logical != "" || !slices.Contains(order, b.name) {
+			return nil, false
+		}
+		if n++; wide == nil || slices.Index(order, b.name) > slices.Index(order, wide.name) {
+			wide = b
+		}
+	}
+	return wide, n > 1
 }
 
 // newDecoder compiles the text of a schema. The error is ErrUnsupportedSchema.
@@ -64,21 +87,25 @@ func newDecoder(schema string) (*Decoder, error) {
 	fields, taken := make([]arrow.Field, len(t.fields)), map[string]string{}
 	for i, f := range t.fields {
 		c := column{name: f.name, null: -1, typ: f.typ}
-		if b := f.typ.branches; len(b) == 2 && b[0].name != b[1].name && (b[0].name == "null" || b[1].name == "null") {
+		if wide, ok := widest(f.typ); ok {
+			c.union, c.typ = f.typ.branches, wide
+		} else if b := f.typ.branches; len(b) == 2 && b[0].name != b[1].name && (b[0].name == "null" || b[1].name == "null") {
 			c.null = slices.IndexFunc(b, func(t *avroType) bool { return t.name == "null" })
 			c.typ = b[1-c.null]
 		}
 		var dt arrow.DataType
-		c.op, dt = columnOf(c.typ)
+		if c.op, dt = columnOf(c.typ); c.union != nil && c.op == opString {
+			c.op = opText
+		} else if c.union != nil {
+			c.op = opNumber
+		}
 		name := ColumnName(f.name)
 		if other, ok := taken[name]; ok {
 			return nil, fmt.Errorf("%w: fields %s and %s would share the column %s", ErrUnsupportedSchema, other, f.name, name)
 		}
 		taken[name] = f.name
 		fields[i] = arrow.Field{Name: name, Type: dt, Nullable: c.null >= 0 || c.typ.maybeNull()}
-		if f.doc != "" {
-			fields[i].Metadata = arrow.NewMetadata([]string{"doc"}, []string{f.doc})
-		}
+		fields[i].Metadata = metadata(f)
 		d.columns = append(d.columns, c)
 	}
 	var doc *arrow.Metadata
@@ -89,6 +116,21 @@ func newDecoder(schema string) (*Decoder, error) {
 	d.schema = arrow.NewSchema(fields, doc)
 	d.pool.New = func() any { return &row{cells: make([]cell, len(d.columns))} }
 	return d, nil
+}
+
+// metadata is what a column says of itself beside its type: its doc, and whether it is an array as a rule.
+func metadata(f avroField) arrow.Metadata {
+	var keys, values []string
+	if f.doc != "" {
+		keys, values = append(keys, "doc"), append(values, f.doc)
+	}
+	if f.array {
+		keys, values = append(keys, "array"), append(values, "true")
+	}
+	if keys == nil {
+		return arrow.Metadata{}
+	}
+	return arrow.NewMetadata(keys, values)
 }
 
 func columnOf(t *avroType) (op, arrow.DataType) {
@@ -164,12 +206,12 @@ func (d *Decoder) Append(b *array.RecordBuilder, body []byte) error {
 		d.later.fill(r)
 	}
 	for i := range d.columns {
-		appendCell(b.Field(i), d.columns[i].op, &r.cells[i])
+		appendCell(b.Field(i), &d.columns[i], &r.cells[i])
 	}
 	if d.later != nil {
-		for i, c := range d.later.columns {
+		for i := range d.later.columns {
 			at := len(d.columns) + i
-			appendCell(b.Field(at), c.op, &r.cells[at])
+			appendCell(b.Field(at), &d.later.columns[i], &r.cells[at])
 		}
 	}
 	return nil
@@ -242,19 +284,79 @@ func (r *row) value(c *column, to *cell, w *wire) (err error) {
 		if i, err = w.index(len(c.typ.symbols)); err == nil {
 			to.text = c.typ.symbols[i]
 		}
+	case opNumber, opText:
+		err = r.widened(c, to, w)
 	case opJSON:
 		to.text, to.null, err = r.json.top(c.typ, w)
 	}
 	return err
 }
 
+// widened reads a value of a union as the widest of its types.
+func (r *row) widened(c *column, to *cell, w *wire) error {
+	i, err := w.index(len(c.union))
+	if err != nil {
+		return err
+	}
+	switch c.union[i].name {
+	case "null":
+		to.null = true
+	case "string":
+		to.text, err = w.text()
+	case "int", "long":
+		var v int64
+		if v, err = w.long(); err == nil {
+			err = r.integer(c, to, v)
+		}
+	case "float":
+		var v float64
+		v, err = w.float()
+		r.double(c, to, v)
+	case "double":
+		var v float64
+		v, err = w.double()
+		r.double(c, to, v)
+	}
+	return err
+}
+
+// integer stores a whole number in a cell of the column.
+func (r *row) integer(c *column, to *cell, v int64) error {
+	switch {
+	case c.op == opText:
+		to.text = r.json.number(func(b []byte) []byte { return strconv.AppendInt(b, v, 10) })
+	case c.typ.name == "long":
+		to.bits = v
+	case v > exactDouble || v < -exactDouble:
+		return fmt.Errorf("%d has more digits than a double holds", v)
+	default:
+		to.bits = int64(math.Float64bits(float64(v)))
+	}
+	return nil
+}
+
+// double stores a number in a cell of the column. As text it is written as sinks write it.
+func (r *row) double(c *column, to *cell, v float64) {
+	if c.op == opText {
+		to.text = r.json.number(func(b []byte) []byte { return strconv.AppendFloat(b, v, 'g', -1, 64) })
+		return
+	}
+	to.bits = int64(math.Float64bits(v))
+}
+
 // appendCell never fails: check has seen the builder's type.
-func appendCell(b array.Builder, o op, c *cell) {
+func appendCell(b array.Builder, col *column, c *cell) {
 	if c.null {
 		b.AppendNull()
 		return
 	}
-	switch o {
+	switch col.op {
+	case opNumber:
+		if col.typ.name == "long" {
+			b.(*array.Int64Builder).Append(c.bits)
+		} else {
+			b.(*array.Float64Builder).Append(math.Float64frombits(uint64(c.bits)))
+		}
 	case opBoolean:
 		b.(*array.BooleanBuilder).Append(c.bits == 1)
 	case opInt:
@@ -263,7 +365,7 @@ func appendCell(b array.Builder, o op, c *cell) {
 		b.(*array.Int64Builder).Append(c.bits)
 	case opFloat, opDouble:
 		b.(*array.Float64Builder).Append(math.Float64frombits(uint64(c.bits)))
-	case opString, opEnum:
+	case opString, opEnum, opText:
 		b.(*array.StringBuilder).BinaryBuilder.Append(c.text)
 	case opJSONText, opJSON:
 		b.(*array.ExtensionBuilder).StorageBuilder().(*array.StringBuilder).BinaryBuilder.Append(c.text)

@@ -251,7 +251,7 @@ func TestUnsupportedSchemas(t *testing.T) {
 func TestDecodeAllocatesNothing(t *testing.T) {
 	c, _ := newCodec(t)
 	for _, r := range Resources {
-		frame, err := c.Encode(t.Context(), r, recorded(t, r)[0])
+		frame, _, err := c.Encode(t.Context(), r, recorded(t, r)[0])
 		if err != nil {
 			t.Fatal(err)
 		}

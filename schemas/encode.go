@@ -2,159 +2,70 @@ package schemas
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
-	"sync"
 	"unicode/utf8"
-
-	"github.com/linkedin/goavro/v2"
 )
-
-// extraField is the field that keeps what no other one can.
-const extraField = "_extra"
-
-// A kind says how a field reads a JSON value. See convert.
-type kind uint8
-
-const (
-	kindString kind = iota
-	kindLong
-	kindDouble
-	kindBoolean
-	kindDate // timestamp-millis
-	kindJSON
-)
-
-// A writer turns JSON documents into Avro bodies of one schema. It is compiled once and safe for concurrent use.
-type writer struct {
-	avro   *goavro.Codec
-	fields []writerField
-	routes *route
-	slots  int
-	pool   sync.Pool // of *draft
-}
-
-type writerField struct {
-	name     string
-	kind     kind
-	branch   string // goavro's name of the union's branch for values; "" where the field cannot be null
-	slots    []int  // the values it may take, best first
-	own      bool   // it holds the document's key of the same name; else it is promoted from elsewhere
-	collects bool   // it is extraField
-}
-
-// newWriter compiles the text of an Avro schema: a record of strings, longs, doubles, booleans, timestamp-millis and JSON,
-// each nullable with null first, or a plain string.
-func newWriter(schema string) (*writer, error) {
-	avro, err := goavro.NewCodec(schema)
-	if err != nil {
-		return nil, err
-	}
-	fields, err := declared(schema)
-	if err != nil {
-		return nil, err
-	}
-	w, err := newFields(fields)
-	if err != nil {
-		return nil, err
-	}
-	w.avro = avro
-	return w, nil
-}
-
-// A declaration is a field of a schema as it is written there.
-type declaration struct {
-	Name string
-	Type json.RawMessage
-	Path any // dotted path, or a list of them, tried in order
-}
-
-// declared lists the fields of a record's schema.
-func declared(schema string) ([]declaration, error) {
-	var record struct{ Fields []declaration }
-	err := json.Unmarshal([]byte(schema), &record)
-	return record.Fields, err
-}
-
-// newFields returns a writer of these fields that knows where they are in a document, and not how to write Avro.
-func newFields(fields []declaration) (_ *writer, err error) {
-	w := &writer{routes: newRoute()}
-	for i, f := range fields {
-		wf := writerField{name: f.Name, collects: f.Name == extraField}
-		if wf.kind, wf.branch, err = kindOf(f.Type); err != nil {
-			return nil, fmt.Errorf("field %s: %w", f.Name, err)
-		}
-		paths, err := pathsOf(f.Path, f.Name)
-		if err != nil {
-			return nil, fmt.Errorf("field %s: %w", f.Name, err)
-		}
-		if !wf.collects {
-			for _, path := range paths {
-				r := w.routes
-				for _, key := range path {
-					r = r.step(key)
-				}
-				r.slots = append(r.slots, w.slots)
-				wf.slots = append(wf.slots, w.slots)
-				w.slots++
-			}
-			if first := paths[0]; len(first) == 1 && first[0] == f.Name {
-				wf.own = true
-				w.routes.step(f.Name).field = i
-			}
-		}
-		w.fields = append(w.fields, wf)
-	}
-	w.routes.settle()
-	w.pool.New = func() any { return w.newDraft() }
-	return w, nil
-}
 
 // A draft is what one encoding needs; drafts are used again.
 type draft struct {
 	scanner
 	native map[string]any   // what goavro encodes
 	boxes  []map[string]any // by field: goavro's form of a union's value
-	exact  []bool           // by field: it holds the document's key as it is
+	took   []bool           // by field: it has a value
+	exact  []bool           // by field: it, or its variant, holds the document's key as it is
 	last   []int            // by field: the last member with its key
+	rest   []int            // members that no field holds exactly
 	text   []byte           // decoded strings
 	extra  []byte
 	body   []byte
 }
 
 func (w *writer) newDraft() *draft {
-	d := &draft{native: map[string]any{}, exact: make([]bool, len(w.fields)), last: make([]int, len(w.fields))}
+	n := len(w.fields)
+	d := &draft{native: map[string]any{}, took: make([]bool, n), exact: make([]bool, n), last: make([]int, n)}
 	for range w.fields {
 		d.boxes = append(d.boxes, map[string]any{})
 	}
 	return d
 }
 
-// encode appends the Avro body of a document to header and returns both in memory of their own.
-func (w *writer) encode(header, doc []byte) ([]byte, error) {
-	d := w.pool.Get().(*draft)
-	defer w.pool.Put(d)
+// read finds the fields' values in a document, all but that of the one that collects the rest.
+func (w *writer) read(d *draft, doc []byte) error {
 	if !utf8.Valid(doc) {
 		doc = []byte(string([]rune(string(doc)))) // U+FFFD for each byte, as encoding/json has it: the key must stay the _id
 	}
 	if err := d.scan(doc, w.routes, w.slots); err != nil {
-		return nil, err
+		return err
 	}
 	d.text = d.text[:0]
 	for i, f := range w.fields {
-		if f.collects {
-			continue // needs to know about all others
+		if f.collects || f.variant {
+			continue
 		}
-		v := d.fill(i, f)
-		if v == nil && f.branch == "" {
-			return nil, fmt.Errorf("it has no text under %q", f.name)
+		v, k := d.fill(i, f)
+		if v == nil && f.key {
+			return fmt.Errorf("it has no text under %q", f.name)
 		}
-		d.set(i, f, v)
+		d.set(i, f, v, k)
 	}
 	for i, f := range w.fields {
+		if f.variant {
+			v, k := d.fillVariant(i, f)
+			d.set(i, f, v, k)
+		}
+	}
+	w.left(d)
+	return nil
+}
+
+// write returns the Avro body behind the header, in memory of its own. What no field holds is collected, but for the members that
+// are dropped.
+func (w *writer) write(d *draft, header []byte, dropped []int) ([]byte, error) {
+	for i, f := range w.fields {
 		if f.collects {
-			d.set(i, f, d.collect())
+			d.set(i, f, d.collect(dropped), kindJSON)
 		}
 	}
 	body, err := w.avro.BinaryFromNative(append(d.body[:0], header...), d.native)
@@ -165,25 +76,47 @@ func (w *writer) encode(header, doc []byte) ([]byte, error) {
 	return bytes.Clone(body), nil
 }
 
-// fill returns the first of the field's values that fits it, nil if none does.
-func (d *draft) fill(i int, f writerField) any {
+// fill returns the first of the field's values that fits it, and as what; nil if none does.
+func (d *draft) fill(i int, f writerField) (any, kind) {
 	d.exact[i] = false
 	for n, slot := range f.slots {
-		v, exact := d.convert(f.kind, d.found[slot])
-		if n == 0 && f.own {
-			d.exact[i] = exact
-		}
-		if v != nil {
-			return v
+		for _, k := range f.kinds {
+			v, exact := d.convert(k, d.found[slot], f.key)
+			if n, ok := v.(int64); ok && f.mixed && (n > exactDouble || n < -exactDouble) {
+				v, exact = nil, false
+			}
+			if n == 0 && f.own {
+				d.exact[i] = d.exact[i] || exact
+			}
+			if v != nil {
+				return v, k
+			}
 		}
 	}
-	return nil
+	return nil, 0
 }
 
-// convert reads compacted JSON as kind k: nil if it is absent, null or does not fit. What fits: a string takes strings; a
-// long whole numbers of 64 bits; a double every number that is not too large for one; a date what parseDate reads; JSON
+// fillVariant returns a value that the field it belongs to has no place for, where it is of the variant's kind.
+func (d *draft) fillVariant(i int, f writerField) (any, kind) {
+	d.exact[i] = false
+	raw := d.found[f.slots[0]]
+	if len(raw) == 0 || f.of >= 0 && (d.took[f.of] || d.exact[f.of]) {
+		return nil, 0
+	}
+	if k, ok := naturalKind(raw); !ok || k != f.kinds[0] {
+		return nil, 0
+	}
+	v, exact := d.convert(f.kinds[0], raw, false)
+	if d.exact[i] = exact; f.of >= 0 {
+		d.exact[f.of] = exact
+	}
+	return v, f.kinds[0]
+}
+
+// convert reads compacted JSON as kind k: nil if it is absent, null or does not fit. What fits: a string takes strings, and the text of
+// numbers unless it is a key; a long whole numbers of 64 bits; a double what parseDouble reads; a date what parseDate reads; JSON
 // everything. exact reports that nothing of the value is lost.
-func (d *draft) convert(k kind, raw []byte) (v any, exact bool) {
+func (d *draft) convert(k kind, raw []byte, key bool) (v any, exact bool) {
 	if len(raw) == 0 || raw[0] == 'n' {
 		return nil, true
 	}
@@ -191,10 +124,13 @@ func (d *draft) convert(k kind, raw []byte) (v any, exact bool) {
 	case kindJSON:
 		return raw, true
 	case kindString:
-		if raw[0] == '"' {
+		switch c := raw[0]; {
+		case c == '"':
 			var text []byte
 			text, d.text = appendText(d.text, raw)
 			return text, true
+		case !key && (c == '-' || c >= '0' && c <= '9'):
+			return raw, true
 		}
 	case kindBoolean:
 		if raw[0] == 't' || raw[0] == 'f' {
@@ -205,7 +141,7 @@ func (d *draft) convert(k kind, raw []byte) (v any, exact bool) {
 			return n, true
 		}
 	case kindDouble:
-		if n, err := strconv.ParseFloat(string(raw), 64); err == nil {
+		if n, ok := parseDouble(raw); ok {
 			return n, true
 		}
 	case kindDate:
@@ -231,21 +167,26 @@ func parseLong(raw []byte) (int64, bool) {
 	return n, err == nil
 }
 
-func (d *draft) set(i int, f writerField, v any) {
+// set takes over a value, nil for null.
+func (d *draft) set(i int, f writerField, v any, k kind) {
+	d.took[i] = v != nil
 	switch {
 	case v == nil:
 		d.native[f.name] = nil
-	case f.branch == "":
+	case f.key:
 		d.native[f.name] = v
 	default:
-		d.boxes[i][f.branch] = v
+		if len(f.kinds) > 1 {
+			clear(d.boxes[i])
+		}
+		d.boxes[i][branches[k]] = v
 		d.native[f.name] = d.boxes[i]
 	}
 }
 
-// collect returns an object of the members that no field holds exactly, nil if there are none. They keep their order; a
-// key that came twice does so here too, unless it is the one that a field holds. Mongoose's `id`, a copy of `_id`, is left out.
-func (d *draft) collect() any {
+// left notes the members that no field holds exactly, in their order; of a key that came twice all but the one that a field holds.
+// Mongoose's `id`, a copy of `_id`, is left out.
+func (w *writer) left(d *draft) {
 	var id []byte
 	for n, m := range d.members {
 		if m.field >= 0 {
@@ -255,25 +196,38 @@ func (d *draft) collect() any {
 			id = m.value
 		}
 	}
-	d.extra = d.extra[:0]
+	d.rest = d.rest[:0]
 	for n, m := range d.members {
 		held := m.field >= 0 && d.exact[m.field] && d.last[m.field] == n
 		copied := string(m.key) == `"id"` && bytes.Equal(m.value, id)
-		if held || copied {
-			continue
+		if !held && !copied {
+			d.rest = append(d.rest, n)
 		}
-		sep := byte(',')
-		if len(d.extra) == 0 {
-			sep = '{'
-		}
-		d.extra = append(d.extra, sep)
-		d.extra = append(d.extra, m.key...)
-		d.extra = append(d.extra, ':')
-		d.extra = append(d.extra, m.value...)
 	}
+}
+
+// collect returns an object of the rest, but for the members that are dropped; nil if nothing is left.
+func (d *draft) collect(dropped []int) any {
+	d.extra = d.object(d.extra[:0], func(n int) bool { return !slices.Contains(dropped, n) })
 	if len(d.extra) == 0 {
 		return nil
 	}
-	d.extra = append(d.extra, '}')
 	return d.extra
+}
+
+// object appends an object of those of the rest that are wanted, or nothing where there are none.
+func (d *draft) object(to []byte, wanted func(n int) bool) []byte {
+	sep := byte('{')
+	for _, n := range d.rest {
+		if !wanted(n) {
+			continue
+		}
+		m := d.members[n]
+		to = append(append(append(append(to, sep), m.key...), ':'), m.value...)
+		sep = ','
+	}
+	if sep == ',' {
+		to = append(to, '}')
+	}
+	return to
 }

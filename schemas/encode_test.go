@@ -24,7 +24,8 @@ func TestEncodeKeepsAwkwardValues(t *testing.T) {
 		{"nulls are absent", `{"_id":"1","subject":null,"attributes":null,"createdAt":null}`, row{}},
 		{"id is a copy of _id", `{"id":"1","_id":"1"}`, row{}},
 		{"id is not a copy", `{"id":"2","_id":"1"}`, row{"_extra": raw(`{"id":"2"}`)}},
-		{"a number for text", `{"_id":"1","subject":5}`, row{"_extra": raw(`{"subject":5}`)}},
+		{"a number for text", `{"_id":"1","subject":5,"first_text":-1.50e3}`, row{"subject": "5", "first_text": "-1.50e3"}},
+		{"a boolean for text", `{"_id":"1","subject":true}`, row{"_extra": raw(`{"subject":true}`)}},
 		{"text for a number", `{"_id":"1","status":"100"}`, row{"_extra": raw(`{"status":"100"}`)}},
 		{"text for a boolean", `{"_id":"1","hasBot":"true"}`, row{"_extra": raw(`{"hasBot":"true"}`)}},
 		{"an object for a date", `{"_id":"1","closed_at":{"$date":1}}`, row{"_extra": raw(`{"closed_at":{"$date":1}}`)}},
@@ -42,7 +43,7 @@ func TestEncodeKeepsAwkwardValues(t *testing.T) {
 		{"JSON of every shape", `{"_id":"1","attributes":"","tags":5,"notes":false,"contact":[ ]}`,
 			row{"attributes": raw(`""`), "tags": raw(`5`), "notes": raw(`false`), "contact": raw(`[]`)}},
 		{"equal keys", `{"_id":"1","subject":"a","subject":"b","x":1,"x":2}`, row{"subject": "b", "_extra": raw(`{"subject":"a","x":1,"x":2}`)}},
-		{"equal keys, the last of which does not fit", `{"_id":"1","subject":"a","subject":2}`, row{"_extra": raw(`{"subject":"a","subject":2}`)}},
+		{"equal keys, the last of which does not fit", `{"_id":"1","subject":"a","subject":[2]}`, row{"_extra": raw(`{"subject":"a","subject":[2]}`)}},
 		{"keys with escapes", `{"\u005fid":"1","subj\u0065ct":"a"}`, row{"subject": "a"}},
 		{"keys differ in case", `{"_id":"1","Subject":"a"}`, row{"_extra": raw(`{"Subject":"a"}`)}},
 		{"a NUL character", `{"_id":"1","subject":"a\u0000b","attributes":{"a":"\u0000"}}`,
@@ -52,8 +53,8 @@ func TestEncodeKeepsAwkwardValues(t *testing.T) {
 		{"an emoji in two escapes", `{"_id":"1","subject":"\ud83d\ude41\/\""}`, row{"subject": "🙁/\""}},
 		{"bytes that are not UTF-8", "{\"_id\":\"1\",\"subject\":\"a\xff\xfeb\",\"attributes\":\"\xff\"}",
 			row{"subject": "a\uFFFD\uFFFDb", "attributes": raw("\"\uFFFD\"")}},
-		{"promotions that do not fit", `{"_id":"1","channel":{"name":5},"lead":{"email":["a"]},"participantsAgents":[{"_id":"7"}]}`,
-			row{"channel": raw(`{"name":5}`), "lead": raw(`{"email":["a"]}`), "participants_agents": raw(`[{"_id":"7"}]`)}},
+		{"promotions that do not fit", `{"_id":"1","channel":{"name":[5]},"lead":{"email":["a"]},"participantsAgents":[{"_id":"7"}]}`,
+			row{"channel": raw(`{"name":[5]}`), "lead": raw(`{"email":["a"]}`), "participants_agents": raw(`[{"_id":"7"}]`)}},
 		{"a promotion cut through an emoji", `{"_id":"1","channel":{"name":"\ud83d"}}`,
 			row{"channel": raw(`{"name":"\ufffd"}`), "channel_name": "\uFFFD"}},
 		{"keys that only we use", `{"_id":"1","_extra":{"a":1},"lead_email":"a"}`, row{"_extra": raw(`{"_extra":{"a":1},"lead_email":"a"}`)}},
@@ -80,12 +81,12 @@ func TestEncodeRefusesWhatIsNoRecord(t *testing.T) {
 		`{"_id":"1"}}`: "want the end", `{"_id":"1"} {"_id":"2"}`: "want the end", `{"_id":"1","a":nope}`: "want null", "\ufeff{}": "want an object",
 		`{}`: `no text under "_id"`, `{"_id":5}`: `no text under "_id"`, `{"_id":null}`: `no text under "_id"`,
 	} {
-		frame, err := c.Encode(t.Context(), r, []byte(doc))
+		frame, _, err := c.Encode(t.Context(), r, []byte(doc))
 		if !errors.Is(err, ErrDocument) || !strings.HasPrefix(err.Error(), "encode bots: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %x, %v, want an error with %q", doc, frame, err, want)
 		}
 	}
-	if _, err := c.Encode(t.Context(), Resource{Name: "boots"}, []byte(`{}`)); err == nil || !strings.Contains(err.Error(), "boots") {
+	if _, _, err := c.Encode(t.Context(), Resource{Name: "boots"}, []byte(`{}`)); err == nil || !strings.Contains(err.Error(), "boots") {
 		t.Errorf("an unknown resource: got %v", err)
 	}
 }
@@ -109,13 +110,13 @@ func TestEncodeDoesNotShareMemory(t *testing.T) {
 	c, _ := newCodec(t)
 	r := resource(t, "tags")
 	doc := []byte(`{"_id":"1","tag":"vip"}`)
-	first, err := c.Encode(t.Context(), r, doc)
+	first, _, err := c.Encode(t.Context(), r, doc)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := string(first)
 	copy(doc, `{"_id":"2","tag":"new"}`)
-	if _, err := c.Encode(t.Context(), r, doc); err != nil {
+	if _, _, err := c.Encode(t.Context(), r, doc); err != nil {
 		t.Fatal(err)
 	}
 	if string(first) != want {
@@ -134,7 +135,7 @@ func TestWriterRefusesOtherSchemas(t *testing.T) {
 		`{"name":"a","type":["null",{"type":"long","logicalType":"timestamp-micros"}],"default":null}`: "no JSON value",
 		`{"name":"a b","type":"string"}`:                                                               "",
 	} {
-		_, err := newWriter(`{"type":"record","name":"R","fields":[` + field + `]}`)
+		_, err := writerOf(`{"type":"record","name":"R","fields":[` + field + `]}`)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want an error with %q", field, err, want)
 		}

@@ -30,7 +30,7 @@ func ExampleCodec() {
 		log.Fatal(err)
 	}
 	doc := `{"_id":"6b03078a", "status":1000, "lead":{"email":"ada@example.com"}, "closed_at":"2026-11-22T15:17:30.904Z", "mood":"good"}`
-	frame, err := codec.Encode(ctx, requests[0], []byte(doc))
+	frame, _, err := codec.Encode(ctx, requests[0], []byte(doc))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func FuzzDecode(f *testing.F) {
 	c, _ := newCodec(f)
 	for i, name := range []string{"messages", "requests"} {
 		for _, doc := range recorded(f, resource(f, name)) {
-			frame, err := c.Encode(f.Context(), resource(f, name), doc)
+			frame, _, err := c.Encode(f.Context(), resource(f, name), doc)
 			if err != nil {
 				f.Fatal(err)
 			}

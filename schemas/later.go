@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -53,20 +52,20 @@ func (d *Decoder) with(own, newer string) (*Decoder, error) {
 	if err != nil {
 		return d, nil // not ours: there is nothing to be filled
 	}
-	had, err1 := declared(own)
-	has, err2 := declared(newer)
+	had, err1 := parseRecord(own)
+	has, err2 := parseRecord(newer)
 	if err1 != nil || err2 != nil {
 		return d, nil
 	}
 	l := &later{extra: -1}
-	var fields []declaration
+	var fields []field
 	roots := map[string]bool{}
 	columns := d.schema.Fields()
-	for i, f := range has {
+	for i, f := range has.Fields {
 		if f.Name == extraField || len(d.schema.FieldIndices(as.schema.Field(i).Name)) > 0 {
 			continue
 		}
-		paths, err := pathsOf(f.Path, f.Name)
+		paths, err := f.paths()
 		if err != nil {
 			return d, nil
 		}
@@ -82,7 +81,7 @@ func (d *Decoder) with(own, newer string) (*Decoder, error) {
 	if len(fields) == 0 {
 		return d, nil
 	}
-	for i, f := range had {
+	for i, f := range had.Fields {
 		if f.Name == extraField {
 			l.extra = i
 		} else if roots[f.Name] && f.Path == nil && d.columns[i].op == opJSONText {
@@ -91,7 +90,7 @@ func (d *Decoder) with(own, newer string) (*Decoder, error) {
 			l.names = append(l.names, append(appendQuoted(nil, []byte(f.Name)), ':'))
 		}
 	}
-	if l.writer, err = newFields(fields); err != nil {
+	if l.writer, err = newFields(record{Fields: fields}); err != nil {
 		return d, nil
 	}
 	metadata := d.schema.Metadata()
@@ -138,27 +137,41 @@ func (l *later) fill(r *row) {
 	}
 	d.text = d.text[:0]
 	for i, f := range l.fields {
-		v := d.fill(i, f)
-		if i >= len(added) || v == nil {
+		var v any
+		if f.variant {
+			v, _ = d.fillVariant(i, f)
+		} else {
+			v, _ = d.fill(i, f)
+		}
+		if d.took[i] = v != nil; i >= len(added) || v == nil {
 			continue
 		}
-		to := &added[i]
-		to.null = false
-		switch v := v.(type) {
-		case []byte:
-			to.text = v
-		case int64:
-			to.bits = v
-		case float64:
-			to.bits = int64(math.Float64bits(v))
-		case bool:
-			if to.bits = 0; v {
-				to.bits = 1
-			}
-		}
+		r.take(&l.columns[i], &added[i], v)
 	}
+	l.left(d)
 	if extra != nil && !extra.null {
-		rest, _ := d.collect().([]byte)
+		rest, _ := d.collect(nil).([]byte)
 		extra.text, extra.null = rest, rest == nil
+	}
+}
+
+// take stores a value that fill has found in a cell of the column.
+func (r *row) take(c *column, to *cell, v any) {
+	to.null = false
+	switch v := v.(type) {
+	case []byte:
+		to.text = v
+	case int64:
+		if c.op != opNumber && c.op != opText {
+			to.bits = v
+		} else if r.integer(c, to, v) != nil {
+			to.null = true
+		}
+	case float64:
+		r.double(c, to, v)
+	case bool:
+		if to.bits = 0; v {
+			to.bits = 1
+		}
 	}
 }

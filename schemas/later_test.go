@@ -50,7 +50,7 @@ func TestDecoderAs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := newWriter(earlier)
+	w, err := writerOf(earlier)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestDecoderAs(t *testing.T) {
 	var want []map[string]any
 	row := func(doc, row string) {
 		t.Helper()
-		body, err := w.encode(nil, []byte(doc))
+		body, err := encodeWith(w, nil, []byte(doc))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,10 +75,10 @@ func TestDecoderAs(t *testing.T) {
 	row(`{"_id":"1"}`, `{"_id":"1"}`)
 	row(`{"_id":"2","color":"r\"ed","count":7,"share":0.5,"hasBot":true,"seenAt":"2026-01-02T03:04:05.006Z","tree":{"a":[1]},"gone":3,"else":1}`,
 		`{"_id":"2","gone":3,"_extra":{"else":1},"color":"r\"ed","count":7,"share":0.5,"has_bot":true,"seen_at":"2026-01-02T03:04:05.006Z","tree":{"a":[1]}}`)
-	row(`{"_id":"3","color":5,"count":"many","share":"x","hasBot":"yes","seenAt":"soon"}`,
-		`{"_id":"3","_extra":{"color":5,"count":"many","share":"x","hasBot":"yes","seenAt":"soon"}}`)
+	row(`{"_id":"3","color":[5],"count":"many","share":"x","hasBot":"yes","seenAt":"soon"}`,
+		`{"_id":"3","_extra":{"color":[5],"count":"many","share":"x","hasBot":"yes","seenAt":"soon"}}`)
 	row(`{"_id":"4","channel":{"name":"web","v":1},"more":[{}]}`, `{"_id":"4","channel":{"name":"web","v":1},"_extra":{"more":[{}]},"channel_name":"web"}`)
-	row(`{"_id":"5","channel":{"name":9},"deep":{"er":"down","x":1}}`, `{"_id":"5","channel":{"name":9},"_extra":{"deep":{"er":"down","x":1}},"channel_name":"down"}`)
+	row(`{"_id":"5","channel":{"name":[9]},"deep":{"er":"down","x":1}}`, `{"_id":"5","channel":{"name":[9]},"_extra":{"deep":{"er":"down","x":1}},"channel_name":"down"}`)
 	row(`{"_id":"6","seenAt":"2026-01-02T03:04:05.0067Z","count":null}`, `{"_id":"6","_extra":{"seenAt":"2026-01-02T03:04:05.0067Z"},"seen_at":"2026-01-02T03:04:05.006Z"}`)
 	rows := b.NewRecordBatch()
 	defer rows.Release()

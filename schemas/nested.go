@@ -23,6 +23,13 @@ type jsonValues struct {
 
 func (j *jsonValues) reset() { j.buf, j.values = j.buf[:0], 0 }
 
+// number returns what write appends, in memory that stays valid until reset.
+func (j *jsonValues) number(write func([]byte) []byte) []byte {
+	start := len(j.buf)
+	j.buf = write(j.buf)
+	return j.buf[start:]
+}
+
 // top reads the value of a column. The text stays valid until reset.
 func (j *jsonValues) top(t *avroType, w *wire) (text []byte, null bool, err error) {
 	start := len(j.buf)

@@ -84,29 +84,44 @@ func through(t testing.TB, c *Codec, r Resource, docs ...string) arrow.RecordBat
 	t.Helper()
 	var b *array.RecordBuilder
 	for _, doc := range docs {
-		frame, err := c.Encode(t.Context(), r, []byte(doc))
+		frame, _, err := c.Encode(t.Context(), r, []byte(doc))
 		if err != nil {
 			t.Fatal(err)
 		}
-		id, body, err := SplitFrame(frame)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := c.Decoder(t.Context(), id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if b == nil {
-			b = array.NewRecordBuilder(memory.DefaultAllocator, d.Schema())
-			t.Cleanup(b.Release)
-		}
-		if err := d.Append(b, body); err != nil {
-			t.Fatal(err)
-		}
+		b = appendFrame(t, c, b, frame)
 	}
 	rows := b.NewRecordBatch()
 	t.Cleanup(rows.Release)
 	return rows
+}
+
+// decoded returns the row of a frame.
+func decoded(t testing.TB, c *Codec, frame []byte) arrow.RecordBatch {
+	t.Helper()
+	rows := appendFrame(t, c, nil, frame).NewRecordBatch()
+	t.Cleanup(rows.Release)
+	return rows
+}
+
+// appendFrame decodes a frame into b, which is made where there is none.
+func appendFrame(t testing.TB, c *Codec, b *array.RecordBuilder, frame []byte) *array.RecordBuilder {
+	t.Helper()
+	id, body, err := SplitFrame(frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := c.Decoder(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b == nil {
+		b = array.NewRecordBuilder(memory.DefaultAllocator, d.Schema())
+		t.Cleanup(b.Release)
+	}
+	if err := d.Append(b, body); err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // cellOf returns a value as Go has it: nil, bool, int32, int64, float64, string, time.Time, or json.RawMessage.
@@ -144,4 +159,22 @@ func rowOf(rows arrow.RecordBatch, i int) map[string]any {
 		}
 	}
 	return out
+}
+
+// writerOf compiles the text of a schema.
+func writerOf(schema string) (*writer, error) {
+	r, err := parseRecord(schema)
+	if err != nil {
+		return nil, err
+	}
+	return newWriter(r)
+}
+
+// encodeWith is the frame of a document, without regard to rules.
+func encodeWith(w *writer, header, doc []byte) ([]byte, error) {
+	d := w.newDraft()
+	if err := w.read(d, doc); err != nil {
+		return nil, err
+	}
+	return w.write(d, header, nil)
 }

@@ -23,7 +23,7 @@ func TestResources(t *testing.T) {
 	}
 	for _, r := range Resources {
 		t.Run(r.Name, func(t *testing.T) {
-			if _, err := newWriter(r.Avro()); err != nil {
+			if _, err := writerOf(r.Avro()); err != nil {
 				t.Errorf("writer: %v", err)
 			}
 			d, err := newDecoder(r.Avro()) // fails where two fields share a column

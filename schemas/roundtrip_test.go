@@ -111,7 +111,7 @@ func TestGolden(t *testing.T) {
 		t.Run(r.Name, func(t *testing.T) {
 			c, _ := newCodec(t)
 			doc := recorded(t, r)[0]
-			frame, err := c.Encode(t.Context(), r, doc)
+			frame, _, err := c.Encode(t.Context(), r, doc)
 			if err != nil {
 				t.Fatal(err)
 			}

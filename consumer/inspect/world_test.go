@@ -98,7 +98,7 @@ func (w *world) document(resource string, n, version int) *kgo.Record {
 	if err != nil {
 		w.Fatal(err)
 	}
-	frame, err := w.codec.Encode(context.WithoutCancel(w.Context()), rs[0], doc)
+	frame, _, err := w.codec.Encode(context.WithoutCancel(w.Context()), rs[0], doc)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func TestReplayFillsNewColumn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frame, err := w.codec.Encode(t.Context(), rs[0], []byte(`{"_id":"1","tag":"x","mood":"fine","other":1}`))
+	frame, _, err := w.codec.Encode(t.Context(), rs[0], []byte(`{"_id":"1","tag":"x","mood":"fine","other":1}`))
 	if err != nil {
 		t.Fatal(err)
 	}

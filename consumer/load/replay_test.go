@@ -269,7 +269,7 @@ func (w *world) lead(partition int32, id string, version int) *kgo.Record {
 	}
 	at := time.Date(2026, 1, 2, 3, 0, version, 0, time.UTC)
 	doc := fmt.Sprintf(`{"_id":%q,"updatedAt":%q,"fullname":"v%d"}`, id, at.Format(time.RFC3339), version)
-	frame, err := w.codec.Encode(w.Context(), rs[0], []byte(doc))
+	frame, _, err := w.codec.Encode(w.Context(), rs[0], []byte(doc))
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -139,7 +139,7 @@ func (w *world) record(resource string, partition int32, id string, size int) *k
 		w.Fatal(err)
 	}
 	doc := fmt.Sprintf(`{"_id":%s,"updatedAt":"2026-01-02T03:04:05.006Z","attributes":{"text":%q}}`, quoted, noise(size))
-	frame, err := w.codec.Encode(context.WithoutCancel(w.Context()), rs[0], []byte(doc))
+	frame, _, err := w.codec.Encode(context.WithoutCancel(w.Context()), rs[0], []byte(doc))
 	if err != nil {
 		w.Fatal(err)
 	}

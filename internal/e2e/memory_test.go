@@ -154,7 +154,7 @@ func produceMessages(t *testing.T, kafka broker.Config, records, keys int) {
 	start, size := time.Now().UTC().Add(-time.Hour), 0 // retention would take older ones
 	for i := range records {
 		key := fmt.Sprintf("%024x", uint64(i%keys)*0x9E3779B97F4A7C15)
-		value, err := codec.Encode(t.Context(), rs[0], message(key, i, start))
+		value, _, err := codec.Encode(t.Context(), rs[0], message(key, i, start))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -57,7 +57,7 @@ func TestSecurePipeline(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := schemas.NewCodec(reg, "x").Encode(t.Context(), resource(t, "tags"), []byte(`{"_id":"1"}`)); err == nil {
+		if _, _, err := schemas.NewCodec(reg, "x").Encode(t.Context(), resource(t, "tags"), []byte(`{"_id":"1"}`)); err == nil {
 			t.Error("the registry took a client without a certificate")
 		} else {
 			t.Log(err)

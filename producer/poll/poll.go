@@ -21,9 +21,11 @@ import (
 
 // Config says what is polled, and how often.
 type Config struct {
-	Resources []string  `env:"TILEDESK_RESOURCES" help:"what to poll, comma-separated; unset: every resource"`
-	Interval  Intervals `env:"TILEDESK_POLL_INTERVAL" help:"time between polls: 10s for all, bots=5m for one, or both with commas; unset: 5s for conversations, 1m for lists"`
-	Once      bool      // poll every stream to its end, then return
+	Resources []string          `env:"TILEDESK_RESOURCES" help:"what to poll, comma-separated; unset: every resource"`
+	Interval  Intervals         `env:"TILEDESK_POLL_INTERVAL" help:"time between polls: 10s for all, bots=5m for one, or both with commas; unset: 5s for conversations, 1m for lists"`
+	Contracts schemas.Contracts `env:"SCHEMA_CONTRACT" help:"what to do with keys that no column knows (columns), values that do not fit theirs (types) and resources without a schema (tables): evolve, freeze, discard_value or discard_row, for all or as in types=freeze,messages=evolve,messages.columns=discard_row; what is discarded becomes a dead letter. Unset: evolve"`
+	NewFields int               `env:"SCHEMA_MAX_NEW_FIELDS, default=100" help:"columns that a resource may get beside those it is known to have; past it values go to the column _extra"`
+	Once      bool              // poll every stream to its end, then return
 }
 
 // Intervals is the time between two polls of a resource, by its name; "" holds the one for all the others.
@@ -91,6 +93,7 @@ func Run(ctx context.Context, cfg Config, kafka broker.Config, clients []*tilede
 		return err
 	}
 	p.codec = schemas.NewCodec(reg, kafka.Prefix)
+	p.codec.Evolve(func(resource string) schemas.Rules { return cfg.Contracts.Of(resource, cfg.NewFields) }, p.evolved)
 	for _, c := range clients {
 		for _, r := range resources {
 			p.streams = append(p.streams, &stream{producer: p, client: c, resource: r})
@@ -109,6 +112,15 @@ func Run(ctx context.Context, cfg Config, kafka broker.Config, clients []*tilede
 			return nil
 		}
 	}
+}
+
+// evolved reports a schema that has changed, or could not.
+func (p *producer) evolved(c schemas.Change) {
+	if c.Err != nil {
+		p.log.Error("the registry does not take a change of a schema; the values are kept in _extra until the next start", "resource", c.Resource, "changes", c.What, "error", c.Err)
+		return
+	}
+	p.log.Info("a schema has grown", "resource", c.Resource, "schema", c.SchemaID, "changes", c.What)
 }
 
 // restartDelay is longer than a heartbeat: a fenced lane that lost its partition has learnt so by then, and does not

@@ -111,7 +111,7 @@ func (s *stream) poll(ctx context.Context, from *tiledesk.Cursor, tx *transactio
 			}
 			if refused > 0 {
 				s.buried.Add(int64(refused))
-				s.log.Error("documents cannot be published and were set aside; consumer dlq list shows them, and why",
+				s.log.Error("documents, or values of them, cannot be published and were set aside; consumer dlq list shows them, and why",
 					"project", s.client.Project(), "resource", s.resource.Name, "documents", refused, "topic", broker.DLQName(topic))
 			}
 			if s.events.Published != nil {
@@ -135,16 +135,19 @@ func (s *stream) records(ctx context.Context, page tiledesk.Page) (records []*kg
 	records = make([]*kgo.Record, 0, len(page.Docs)+len(page.Deleted)+1)
 	for _, doc := range page.Docs {
 		r := &kgo.Record{Topic: topic, Key: []byte(doc.ID), Headers: headers, Timestamp: extracted}
-		var err error
-		if r.Value, err = s.encode(ctx, doc.JSON); err == nil {
+		value, discarded, err := s.encode(ctx, doc.JSON)
+		if r.Value = value; err == nil {
 			err = fits(r)
 		}
 		switch {
-		case errors.Is(err, schemas.ErrDocument), errors.Is(err, kerr.MessageTooLarge):
+		case errors.Is(err, schemas.ErrDocument), errors.Is(err, schemas.ErrRefused), errors.Is(err, kerr.MessageTooLarge):
 			r = dlq.Unpublished(topic, r.Key, doc.JSON, headers, extracted, err)
 			refused++
 		case err != nil:
 			return nil, 0, fmt.Errorf("encode %s %s: %w", s.resource.Name, doc.ID, err)
+		case len(discarded) > 0:
+			records = append(records, dlq.Unpublished(topic, r.Key, discarded, headers, extracted, errDiscarded))
+			refused++
 		}
 		records = append(records, r)
 	}
@@ -154,12 +157,18 @@ func (s *stream) records(ctx context.Context, page tiledesk.Page) (records []*kg
 	return records, refused, nil
 }
 
-// encode waits for the registry, which is asked with the first document.
-func (s *stream) encode(ctx context.Context, doc []byte) (frame []byte, err error) {
-	final := func(err error) bool { return errors.Is(err, schemas.ErrDocument) || broker.Final(err) }
+// errDiscarded is the reason in the letter of values without which a document was published.
+var errDiscarded = errors.New("discarded by SCHEMA_CONTRACT (discard_value): the document was published without these values")
+
+// encode waits for the registry, which is asked with the first document, and with one that its schema has no place for.
+func (s *stream) encode(ctx context.Context, doc []byte) (frame, discarded []byte, err error) {
+	final := func(err error) bool {
+		var frozen *schemas.FrozenError
+		return errors.Is(err, schemas.ErrDocument) || errors.Is(err, schemas.ErrRefused) || errors.As(err, &frozen) || broker.Final(err)
+	}
 	err = s.retry(final).Do(ctx, "register the schema of "+s.resource.Name, func() error {
-		frame, err = s.codec.Encode(ctx, s.resource, doc)
+		frame, discarded, err = s.codec.Encode(ctx, s.resource, doc)
 		return err
 	})
-	return frame, err
+	return frame, discarded, err
 }
