@@ -93,7 +93,8 @@ func (d *databricks) explain(err error) error {
 		if found := sqlState.FindStringSubmatch(err.Error()); len(state) != 5 && found != nil {
 			state = found[1]
 		}
-		if len(state) == 5 && (state[:2] == "22" || state[:2] == "23") { // data exception, integrity constraint violation
+		// Data exception, integrity constraint violation; but not INVALID_PARAMETER_VALUE, which is about the statement.
+		if len(state) == 5 && (state[:2] == "22" || state[:2] == "23") && state != "22023" {
 			return &RejectedError{Err: err}
 		}
 	}

@@ -74,6 +74,7 @@ func TestDatabricksErrors(t *testing.T) {
 		{"42P01", "[TABLE_OR_VIEW_NOT_FOUND] The table or view `tiledesk`.`_tilestream_ledger` cannot be found. SQLSTATE: 42P01", "Tilestream's own tables", false, false},
 		{"22018", "[CAST_INVALID_INPUT] The value 'x' of the type \"STRING\" cannot be cast to \"INT\". SQLSTATE: 22018", "", true, false},
 		{"", "[DELTA_VIOLATE_CONSTRAINT_WITH_VALUES] CHECK constraint short (length(text) < 5) violated by row. SQLSTATE: 23001", "", true, false},
+		{"22023", "[INVALID_PARAMETER_VALUE.PATTERN] The value of parameter(s) `regexp` in `regexp_extract` is invalid. SQLSTATE: 22023", "", false, false},
 		{"2D521", "[DELTA_CONCURRENT_APPEND.WITHOUT_HINT] Transaction conflict detected. SQLSTATE: 2D521", "", false, true},
 		{"2D521", "[DELTA_METADATA_CHANGED] MetadataChangedException: The metadata of the Delta table has been changed by a concurrent update. SQLSTATE: 2D521", "", false, true},
 		{"", "QUOTA_EXCEEDED: limit 10000", "loading goes on by itself then", false, false},

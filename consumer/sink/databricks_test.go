@@ -24,7 +24,7 @@ import (
 )
 
 // TestDatabricks needs a Spark that finds the volumes of the stand-in at /Volumes. On it a statement takes seconds, and the whole suite
-// half an hour: TEST_DATABRICKS_ALL=1 asks for it.
+// most of an hour: TEST_DATABRICKS_ALL=1 asks for it.
 func TestDatabricks(t *testing.T) {
 	rawURL := e2e.Emulator(t, "TEST_DATABRICKS_URL")
 	sinktest.Run(t, func(t testing.TB) sinktest.Destination {
