@@ -36,5 +36,5 @@ func main() {
 				})
 			})
 		},
-	}, poll.Doctor())
+	}, poll.Doctor(), poll.Schemas())
 }

@@ -3,6 +3,7 @@ package schemas
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"math"
 	"reflect"
 	"strconv"
@@ -191,5 +192,51 @@ func FuzzNewDecoder(f *testing.F) {
 		b := array.NewRecordBuilder(memory.DefaultAllocator, d.Schema())
 		defer b.Release()
 		_ = d.Append(b, []byte{2, 2, 2, 0, 0, 0, 0, 0})
+	})
+}
+
+// Whatever a document holds, the schema that grows by it holds it too: each value is in its column, in a variant, or in _extra.
+func FuzzEvolve(f *testing.F) {
+	for _, doc := range []string{
+		`{"_id":"a","x":1}`, `{"_id":"a","x":1.5}`, `{"_id":"a","x":"1"}`, `{"_id":"a","x":{"y":[]}}`, `{"_id":"a","x":null,"y":true}`,
+		`{"_id":"a","x y":1,"x_y":2,"X_Y":3,"":4,"xY":5,"_extra":6,"_schema_id":7}`, `{"_id":"a","x":9007199254740993,"x":1e400}`, `{"_id":"a","x":-0.0,"y":12345678901234567890}`,
+		`{"_id":"a","x":"2026-11-22T12:00:00.000Z"}`, `{"_id":"a","createdat":1,"created_at":2,"text__v_json":3,"text":[4]}`,
+	} {
+		f.Add([]byte(doc))
+	}
+	c, _ := evolving(f, newRegistry(f), Rules{Tables: Evolve, Columns: Evolve, Types: Evolve, MaxNewFields: 30})
+	r := resource(f, "messages")
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		frame, _, err := c.Encode(t.Context(), r, doc)
+		if err != nil {
+			if !errors.Is(err, ErrDocument) {
+				t.Fatalf("%q: %v", doc, err)
+			}
+			return
+		}
+		row := rowOf(decoded(t, c, frame), 0)
+		var want map[string]json.RawMessage
+		if json.Unmarshal(doc, &want) != nil {
+			return
+		}
+		fields := c.subjects["messages"].now.Load().record.Fields
+		for key, raw := range want {
+			var value, id any
+			if json.Unmarshal(raw, &value) != nil || value == nil || !utf8.ValidString(key) || !utf8.Valid(raw) {
+				continue
+			}
+			if _ = json.Unmarshal(want["_id"], &id); key == "id" && reflect.DeepEqual(value, id) {
+				continue
+			}
+			found := false
+			for _, field := range fields {
+				if cell, ok := row[ColumnName(field.Name)]; ok && field.key() == key {
+					found = found || isIn(t, map[string]any{key: cell}, key, value) || holds(t, cell, value)
+				}
+			}
+			if !found && !isIn(t, map[string]any{"_extra": row["_extra"]}, key, value) {
+				t.Errorf("%q: %s is not in %v", doc, key, row)
+			}
+		}
 	})
 }

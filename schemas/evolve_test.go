@@ -183,6 +183,14 @@ func TestEvolveTogether(t *testing.T) {
 	}
 }
 
+// shown is a cell as text.
+func shown(cell any) string {
+	if raw, ok := cell.(json.RawMessage); ok {
+		return string(raw)
+	}
+	return fmt.Sprint(cell)
+}
+
 // isIn tells whether a row holds the value of a document's key: in its column, a variant, or in _extra.
 func isIn(t *testing.T, row map[string]any, key string, value any) bool {
 	for column, cell := range row {
@@ -190,7 +198,7 @@ func isIn(t *testing.T, row map[string]any, key string, value any) bool {
 			continue
 		}
 		if n, ok := value.(float64); ok {
-			if got, err := strconv.ParseFloat(fmt.Sprint(cell), 64); err == nil && got == n {
+			if got, err := strconv.ParseFloat(shown(cell), 64); err == nil && got == n {
 				return true
 			}
 		}

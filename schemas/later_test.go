@@ -29,6 +29,10 @@ const newest = `{"type":"record","name":"Tag","fields":[
 	{"name":"seenAt","type":["null",{"type":"long","logicalType":"timestamp-millis"}],"default":null},
 	{"name":"tree","type":["null",{"type":"string","logicalType":"json"}],"default":null},
 	{"name":"channelName","type":["null","string"],"path":["channel.name","deep.er"],"default":null},
+	{"name":"color__v_json","type":["null",{"type":"string","logicalType":"json"}],"variant":"color","key":"color","default":null},
+	{"name":"gone__v_text","type":["null","string"],"variant":"gone","key":"gone","default":null},
+	{"name":"rate","type":["null","long","double","string"],"default":null},
+	{"name":"my_key","type":["null","long"],"key":"my key","default":null},
 	{"name":"_extra","type":["null",{"type":"string","logicalType":"json"}],"default":null}]}`
 
 // What a record keeps in _extra, or inside an object, becomes the column that was added since, if it is of its type.
@@ -76,7 +80,9 @@ func TestDecoderAs(t *testing.T) {
 	row(`{"_id":"2","color":"r\"ed","count":7,"share":0.5,"hasBot":true,"seenAt":"2026-01-02T03:04:05.006Z","tree":{"a":[1]},"gone":3,"else":1}`,
 		`{"_id":"2","gone":3,"_extra":{"else":1},"color":"r\"ed","count":7,"share":0.5,"has_bot":true,"seen_at":"2026-01-02T03:04:05.006Z","tree":{"a":[1]}}`)
 	row(`{"_id":"3","color":[5],"count":"many","share":"x","hasBot":"yes","seenAt":"soon"}`,
-		`{"_id":"3","_extra":{"color":[5],"count":"many","share":"x","hasBot":"yes","seenAt":"soon"}}`)
+		`{"_id":"3","color__v_json":[5],"_extra":{"count":"many","share":"x","hasBot":"yes","seenAt":"soon"}}`)
+	row(`{"_id":"3a","color":true,"gone":"away","rate":5,"my key":6}`, `{"_id":"3a","_extra":{"color":true},"gone__v_text":"away","rate":"5","my_key":6}`)
+	row(`{"_id":"3b","gone":true,"rate":0.5}`, `{"_id":"3b","_extra":{"gone":true},"rate":"0.5"}`)
 	row(`{"_id":"4","channel":{"name":"web","v":1},"more":[{}]}`, `{"_id":"4","channel":{"name":"web","v":1},"_extra":{"more":[{}]},"channel_name":"web"}`)
 	row(`{"_id":"5","channel":{"name":[9]},"deep":{"er":"down","x":1}}`, `{"_id":"5","channel":{"name":[9]},"_extra":{"deep":{"er":"down","x":1}},"channel_name":"down"}`)
 	row(`{"_id":"6","seenAt":"2026-01-02T03:04:05.0067Z","count":null}`, `{"_id":"6","_extra":{"seenAt":"2026-01-02T03:04:05.0067Z"},"seen_at":"2026-01-02T03:04:05.006Z"}`)

@@ -176,9 +176,9 @@ func (r record) changes(from record) (out []string) {
 	for _, f := range r.Fields {
 		switch i := from.index(f.Name); {
 		case i < 0:
-			out = append(out, fmt.Sprintf("new field %s %s", f.Name, f.Type))
+			out = append(out, fmt.Sprintf("new field %s %s", f.Name, compact(f.Type)))
 		case !bytes.Equal(compact(f.Type), compact(from.Fields[i].Type)):
-			out = append(out, fmt.Sprintf("field %s from %s to %s", f.Name, compact(from.Fields[i].Type), f.Type))
+			out = append(out, fmt.Sprintf("field %s from %s to %s", f.Name, compact(from.Fields[i].Type), compact(f.Type)))
 		}
 	}
 	return out

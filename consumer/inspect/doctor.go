@@ -37,13 +37,12 @@ func doctorCommand() ops.Command {
 
 func kafkaChecks(cfg Settings) []ops.Check {
 	group := cfg.config(nil).group()
-	uses := broker.Uses{Group: group, Transactions: group + "-dlq-", Subjects: map[string]string{}}
+	uses := broker.Uses{Group: group, Transactions: group + "-dlq-"}
 	for _, r := range schemas.Resources {
 		topic := cfg.Kafka.DataTopic(r.Topic(cfg.Kafka.Prefix))
 		uses.Read = append(uses.Read, topic)
 		letters := cfg.Kafka.DLQTopic(topic.Name, topic.Partitions)
 		uses.Read, uses.Write = append(uses.Read, letters), append(uses.Write, letters)
-		uses.Subjects[r.Subject(cfg.Kafka.Prefix)] = r.Avro()
 	}
 	return cfg.Kafka.Checks(uses)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -13,21 +12,21 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sr"
 
 	"tilestream/internal/ops"
 )
 
 // Uses says what a program does with Kafka and the registry, for Checks.
 type Uses struct {
-	Read, Write     []Topic           // topics
-	Group           string            // of consumers
-	Transactions    string            // what its transactional ids begin with
-	Subjects        map[string]string // schema by subject
-	RegisterSchemas bool              // and not only read
+	Read, Write  []Topic // topics
+	Group        string  // of consumers
+	Transactions string  // what its transactional ids begin with
 }
 
 const kafkaCheck = "Kafka"
+
+// RegistryCheck looks whether the registry answers. Its name is what a check of something in the registry needs.
+func (c Config) RegistryCheck() ops.Check { return ops.Check{Name: "schema registry", Try: c.registry} }
 
 // Checks look whether the settings reach Kafka and the registry, and whether the principal has the ACLs for what the program
 // does. They create nothing but, at the broker, the state of one transactional id that no program uses.
@@ -56,15 +55,7 @@ func (c Config) Checks(u Uses) []ops.Check {
 	if u.Transactions != "" {
 		checks = append(checks, ops.Check{Name: "transactions", Needs: kafkaCheck, Try: func(ctx context.Context) (string, error) { return c.transactions(ctx, u.Transactions) }})
 	}
-	if len(u.Subjects) > 0 {
-		checks = append(checks, ops.Check{Name: registryCheck, Try: c.registry})
-	}
-	for _, subject := range slices.Sorted(maps.Keys(u.Subjects)) {
-		checks = append(checks, ops.Check{Name: "schema " + subject, Needs: registryCheck, Try: func(ctx context.Context) (string, error) {
-			return c.subject(ctx, subject, u.Subjects[subject], u.RegisterSchemas)
-		}})
-	}
-	return checks
+	return append(checks, c.RegistryCheck())
 }
 
 // with lends a client to one check.
@@ -216,8 +207,6 @@ func grant(operations []kadm.ACLOperation, kind, name string) string {
 	return fmt.Sprintf("%s %s %s", b.String(), kind, name)
 }
 
-const registryCheck = "schema registry"
-
 func (c Config) registry(ctx context.Context) (string, error) {
 	reg, err := c.NewRegistry()
 	if err != nil {
@@ -228,33 +217,4 @@ func (c Config) registry(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("list its subjects: %w: check SCHEMA_REGISTRY_URL, _USERNAME and _PASSWORD, and that it runs", err)
 	}
 	return fmt.Sprintf("%d subjects", len(subjects)), nil
-}
-
-// subject compares our schema with what the subject holds.
-func (c Config) subject(ctx context.Context, name, schema string, register bool) (string, error) {
-	reg, err := c.NewRegistry()
-	if err != nil {
-		return "", err
-	}
-	latest, err := reg.SchemaByVersion(ctx, name, -1)
-	var re *sr.ResponseError
-	switch {
-	case errors.As(err, &re) && re.StatusCode == 404:
-		return "not there yet: the producer registers it with the first record", nil
-	case err != nil:
-		return "", fmt.Errorf("ask for its latest version: %w", err)
-	}
-	found := fmt.Sprintf("version %d, id %d", latest.Version, latest.ID)
-	if !register {
-		return found, nil
-	}
-	fits, err := reg.CheckCompatibility(ctx, name, -1, sr.Schema{Schema: schema, Type: sr.TypeAvro})
-	switch {
-	case err != nil:
-		return "", &ops.Warning{Err: fmt.Errorf("%s; whether ours is compatible with it could not be asked: %w", found, err)}
-	case !fits.Is:
-		return "", fmt.Errorf("%s, and ours is not compatible with it: another program or a newer Tilestream writes to the topic; upgrade, or use another KAFKA_TOPIC_PREFIX\n%s",
-			found, strings.Join(fits.Messages, "\n"))
-	}
-	return found + ", compatible with ours", nil
 }

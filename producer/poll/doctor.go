@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"tilestream/internal/broker"
 	"tilestream/internal/ops"
@@ -53,11 +54,60 @@ func Checks(cfg Config, kafka broker.Config, clients []*tiledesk.Client) ([]ops.
 	uses := broker.Uses{
 		Group: kafka.Prefix + "-producer", Transactions: kafka.Prefix + "-producer-",
 		Read: []broker.Topic{kafka.CheckpointTopic()}, Write: []broker.Topic{kafka.CheckpointTopic()},
-		Subjects: map[string]string{}, RegisterSchemas: true,
 	}
 	for _, r := range resources {
 		uses.Write = append(uses.Write, kafka.DataTopic(r.Topic(kafka.Prefix)))
-		uses.Subjects[r.Subject(kafka.Prefix)] = r.Avro()
 	}
-	return append(checks, kafka.Checks(uses)...), nil
+	checks = append(checks, kafka.Checks(uses)...)
+	grown, err := schemaChecks(kafka, resources)
+	return append(checks, grown...), err
+}
+
+// Schemas is the command that compares the schemas of this version with those in the registry, for people and for CI before a new
+// version is rolled out. It registers nothing.
+func Schemas() ops.Command {
+	var cfg struct {
+		Poll  Config
+		Kafka broker.Config
+	}
+	var asJSON bool
+	return ops.Command{
+		Name: "schemas check", Summary: "compares the schemas of this version with those in the registry; changes nothing", Config: &cfg,
+		Flags: func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "one JSON object on each line") },
+		Run: func(ctx context.Context, o ops.Options) error {
+			resources, err := schemas.ByName(cfg.Poll.Resources...)
+			if err != nil {
+				return ops.Usagef("TILEDESK_RESOURCES: %w", err)
+			}
+			checks, err := schemaChecks(cfg.Kafka, resources)
+			if err != nil {
+				return err
+			}
+			return ops.Examine(ctx, o.Stdout, asJSON, append([]ops.Check{cfg.Kafka.RegistryCheck()}, checks...))
+		},
+	}
+}
+
+// schemaChecks look at the schema of each resource.
+func schemaChecks(kafka broker.Config, resources []schemas.Resource) (checks []ops.Check, _ error) {
+	reg, err := kafka.NewRegistry()
+	if err != nil {
+		return nil, err
+	}
+	codec := schemas.NewCodec(reg, kafka.Prefix)
+	for _, r := range resources {
+		checks = append(checks, ops.Check{Name: "schema " + r.Subject(kafka.Prefix), Needs: kafka.RegistryCheck().Name, Try: func(ctx context.Context) (string, error) {
+			s, err := codec.Standing(ctx, r)
+			switch {
+			case err != nil:
+				return "", err
+			case s.Refused != "":
+				return "", fmt.Errorf("%s: %s: another program or a newer Tilestream writes to the topic; upgrade, or use another KAFKA_TOPIC_PREFIX", s, s.Refused)
+			case strings.HasPrefix(s.Level, "FORWARD") || strings.HasPrefix(s.Level, "FULL"):
+				return "", &ops.Warning{Err: fmt.Errorf("%s: the registry will refuse a field that takes a wider type, and its values go to _extra; set the subject's compatibility to BACKWARD_TRANSITIVE", s)}
+			}
+			return s.String(), nil
+		}})
+	}
+	return checks, nil
 }

@@ -29,5 +29,5 @@ func TestDoctor(t *testing.T) {
 	}
 	examine("speaks v3 and takes TILEDESK_TOKEN", "topic test.bots not there yet", "ids that begin with test-producer-", "the producer registers it")
 	r.mustOnce("bots", "tags")
-	examine("topic test.bots 2 partitions", "topic test.checkpoints 16 partitions, DESCRIBE, READ, WRITE", "compatible with ours")
+	examine("topic test.bots 2 partitions", "topic test.checkpoints 16 partitions, DESCRIBE, READ, WRITE", "schema test.bots-value version 1, id ")
 }
