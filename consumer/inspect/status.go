@@ -40,6 +40,7 @@ type TopicStatus struct {
 	Fresh         *time.Time `json:"newest_extract"` // when the newest row was read from Tiledesk
 	LastLoad      *LastLoad  `json:"last_load"`
 	DeadLetters   int        `json:"dead_letters"` // not replayed
+	Unpublished   int        `json:"unpublished"`  // documents, or values of them, that the producer set aside
 
 	oldest time.Time
 }
@@ -161,10 +162,11 @@ func (l *looker) warehouse(ctx context.Context) (err error) {
 func (l *looker) judge(held bool) {
 	s := l.status
 	var lag int64
-	dead := 0
+	dead, unpublished := 0, 0
 	for _, t := range s.Topics {
 		lag += t.Lag
 		dead += t.DeadLetters
+		unpublished += t.Unpublished
 	}
 	switch {
 	case len(s.Members) == 0 && held:
@@ -176,5 +178,8 @@ func (l *looker) judge(held bool) {
 	}
 	if dead > 0 {
 		l.note("%d records could not be loaded and are set aside: consumer dlq list says why, consumer dlq replay loads them again.", dead)
+	}
+	if unpublished > 0 {
+		l.note("%d documents, or values of them, were never published: consumer dlq list says why. Tiledesk has them; after consumer dlq replay they count as seen.", unpublished)
 	}
 }

@@ -135,7 +135,7 @@ func (l *looker) offsets(t *TopicStatus, held map[int32]extent, committed map[in
 	return waiting
 }
 
-// letters counts the group's dead letters that were not replayed.
+// letters counts the dead letters that were not replayed: the group's, and the producer's.
 func (l *looker) letters(ctx context.Context, t *TopicStatus, replayed map[int32]kadm.OffsetResponse) error {
 	from := map[int32]int64{}
 	for id, at := range replayed {
@@ -146,6 +146,10 @@ func (l *looker) letters(ctx context.Context, t *TopicStatus, replayed map[int32
 		return err
 	}
 	for _, letter := range letters {
+		if letter.Unpublished() { // read from where dlq replay has seen them
+			t.Unpublished++
+			continue
+		}
 		at := sink.Partition{Cluster: l.cluster, Group: l.group(), Topic: broker.DLQName(t.Topic), ID: letter.At.Partition}
 		if letter.Group == l.group() && letter.At.Offset >= l.ledger[at] {
 			t.DeadLetters++

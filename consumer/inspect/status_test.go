@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tilestream/consumer/load"
+	"tilestream/internal/dlq"
 	"tilestream/schemas"
 )
 
@@ -40,9 +42,14 @@ func TestStatus(t *testing.T) {
 		w.fill()
 		bad := w.document("tags", 4, 7)
 		bad.Value = []byte("no frame")
+		never := dlq.Unpublished("test.tags", []byte("b"), []byte(`{"_id":"b"}`), nil, start, errors.New("too large"))
 		w.produce(bad)
 		w.load()
+		w.produce(never)
 		s := w.look()
+		if s.Topics[1].Unpublished != 1 || !strings.Contains(strings.Join(s.Notes, " "), "1 documents, or values of them, were never published") {
+			t.Errorf("a document that was never published: %+v, notes %q", s.Topics[1], s.Notes)
+		}
 		leads, tags := s.Topics[0], s.Topics[1]
 		if !s.OK || leads.Lag != 0 || leads.LagSeconds != 0 || leads.Partitions != partitions || leads.DeadLetters != 0 || tags.DeadLetters != 1 {
 			t.Errorf("all is loaded: %+v", s)

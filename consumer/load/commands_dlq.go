@@ -58,7 +58,7 @@ func listDLQ() ops.Command {
 				var mine []dlq.Letter
 				for _, l := range letters {
 					done := replayed[broker.DLQName(t)][l.At.Partition].At
-					if all || l.Unpublished() || l.Group == group && l.At.Offset >= done {
+					if all || (l.Unpublished() || l.Group == group) && l.At.Offset >= done {
 						mine = append(mine, l)
 					}
 				}
@@ -131,7 +131,7 @@ func replayDLQ() ops.Command {
 	var cfg Settings
 	var topic string
 	return ops.Command{
-		Name: "dlq replay", Summary: "loads the records that could not be loaded once more", Config: &cfg,
+		Name: "dlq replay", Summary: "loads the records that could not be loaded once more; documents that never were records count as seen", Config: &cfg,
 		Flags: func(fs *flag.FlagSet) { fs.StringVar(&topic, "topic", "", "of this `TOPIC` or resource only") },
 		Run: func(ctx context.Context, o ops.Options) (err error) {
 			to, err := cfg.Open(ctx, o.Log)
