@@ -57,7 +57,7 @@ func TestDeletions(t *testing.T) {
 	after := state()
 	for name, doc := range chosen {
 		id := doc["_id"].(string)
-		for _, d := range differences(t, doc, after[name][id]) {
+		for _, d := range fields(nil).differences(t, name, doc, after[name][id]) {
 			t.Errorf("deleted %s %s: %s", name, id, d)
 		}
 		for other, row := range after[name] {
@@ -78,7 +78,7 @@ func TestDeletions(t *testing.T) {
 	back := state()
 	for name, doc := range chosen {
 		row := back[name][doc["_id"].(string)]
-		for _, d := range differences(t, doc, row) {
+		for _, d := range fields(nil).differences(t, "", doc, row) {
 			t.Errorf("%s that came back: %s", name, d)
 		}
 		if row["_deleted_at"] != nil || row["_deleted_offset"] != nil {

@@ -25,12 +25,14 @@ const (
 	pgMerge    = "pg: merge"
 	pgAccount  = "pg: move the ledger"
 	pgCommit   = "pg: COMMIT"
+
+	icebergCommit = "catalog: the table is another snapshot"
 )
 
 // pgSteps finds a statement's step by words in it; the first that fits counts.
 var pgSteps = []struct{ words, step string }{
 	{"FOR UPDATE", pgFence}, {"SET next_offset", pgAccount}, {"SELECT cluster, consumer_group", pgNext}, {"CREATE TEMPORARY", pgStage},
-	{"COPY ", pgCopy}, {"WITH merged", pgMerge}, {"CREATE TABLE", pgPrepare}, {"ADD COLUMN", pgPrepare}, {"begin", pgBegin}, {"commit", pgCommit},
+	{"COPY ", pgCopy}, {"WITH merged", pgMerge}, {"CREATE TABLE", pgPrepare}, {"ADD COLUMN", pgPrepare}, {"begin", pgBegin}, {"commit", pgCommit}, {"UPDATE \"iceberg_tables\"", icebergCommit},
 }
 
 func pgStepOf(sql string) string {
