@@ -187,14 +187,20 @@ func (p *postgres) table(name string) string {
 // quote quotes the name of a column.
 func (p *postgres) quote(name string) string { return pgx.Identifier{pgDialect.name(name)}.Sanitize() }
 
-// rejected makes a *RejectedError of an error that is about the values: SQLSTATE classes 22 (data exception), 23
-// (integrity constraint) and 54 (program limit, such as an index row that is too large). Others stay as they are.
+// rejected makes a *RejectedError of an error that is about the values. Others stay as they are.
 func rejected(err error, columns []pgColumn) error {
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || len(pg.Code) != 5 || !slices.Contains([]string{"22", "23", "54"}, pg.Code[:2]) {
+	if !errors.As(err, &pg) || !valueState(pg.Code) {
 		return err
 	}
 	return &RejectedError{Column: columnIn(pg.Where, columns), Err: err}
+}
+
+// valueState tells whether a SQLSTATE is about the values of rows: classes 22 (data exception), 23 (integrity constraint) and 54
+// (program limit, such as an index row that is too large). Of these, invalid_parameter_value is about a setting or a function's
+// argument, and too_many_columns about the table: no row is the cause, and no halving finds one.
+func valueState(code string) bool {
+	return len(code) == 5 && slices.Contains([]string{"22", "23", "54"}, code[:2]) && code != "22023" && code != "54011"
 }
 
 // columnIn finds the column in the server's words about COPY, `COPY stage, line 3, column body` and perhaps more.

@@ -51,7 +51,7 @@ func (r *redshift) explain(err error) error {
 // aboutValues knows errors that a row brings about: by SQLSTATE where Redshift gives one, and else, as it does in COPY and JSON_PARSE,
 // by its words.
 func aboutValues(pg *pgconn.PgError) bool {
-	if len(pg.Code) == 5 && (pg.Code[:2] == "22" || pg.Code == "23502" || pg.Code[:2] == "54") {
+	if valueState(pg.Code) && pg.Code != "23505" { // nothing is unique there but names
 		return true
 	}
 	said := strings.ToLower(pg.Message + " " + pg.Detail)
