@@ -104,7 +104,7 @@ func newDecoder(schema string) (*Decoder, error) {
 			return nil, fmt.Errorf("%w: fields %s and %s would share the column %s", ErrUnsupportedSchema, other, f.name, name)
 		}
 		taken[name] = f.name
-		fields[i] = arrow.Field{Name: name, Type: dt, Nullable: c.null >= 0 || c.typ.maybeNull()}
+		fields[i] = arrow.Field{Name: name, Type: dt, Nullable: f.typ.maybeNull()}
 		fields[i].Metadata = metadata(f)
 		d.columns = append(d.columns, c)
 	}

@@ -26,6 +26,8 @@ const everyType = `{"type":"record","name":"Every","namespace":"test","doc":"All
 	{"name":"aNestedString","type":["null",{"type":{"type":"string"}}]},
 	{"name":"anEnum","type":["null",{"type":"enum","name":"Suit","symbols":["HEARTS","SPADES"]}]},
 	{"name":"aJSON","type":["null",{"type":"string","logicalType":"json"}]},
+	{"name":"wide","type":["null","long","double"]},
+	{"name":"widest","type":["null","long","double","string"]},
 	{"name":"aDate","type":["null",{"type":"int","logicalType":"date"}]},
 	{"name":"millis","type":["null",{"type":"long","logicalType":"timestamp-millis"}]},
 	{"name":"micros","type":[{"type":"long","logicalType":"timestamp-micros"},"null"]},
@@ -53,7 +55,7 @@ func everyValue(full bool) map[string]any {
 	if !full {
 		return map[string]any{"aBoolean": false, "anInt": 0, "aLong": nil, "aFloat": nil, "aDouble": nil, "aString": nil, "aNestedString": nil,
 			"anEnum": nil, "aJSON": nil, "aDate": nil, "millis": nil, "micros": nil, "aNull": nil, "someBytes": nil, "aFixed": nil, "aDecimal": nil,
-			"longs": nil, "byName": map[string]any{}, "aUnion": nil, "lonely": goavro.Union("string", ""), "aRecord": nil, "another": nil}
+			"longs": nil, "wide": nil, "widest": nil, "byName": map[string]any{}, "aUnion": nil, "lonely": goavro.Union("string", ""), "aRecord": nil, "another": nil}
 	}
 	at := time.Date(2026, 11, 22, 15, 17, 30, 904e6, time.UTC)
 	inner := map[string]any{"suit": "SPADES", "three": []byte{1, 2, 3}, "at": at, "on": at, "exactly": at, "free": `{"a":[1]}`, "f": float32(0.1), "b": true}
@@ -62,7 +64,7 @@ func everyValue(full bool) map[string]any {
 		"anEnum": goavro.Union("test.Suit", "SPADES"), "aJSON": goavro.Union("string", `{"a":1}`), "aDate": goavro.Union("int.date", -1),
 		"millis": goavro.Union("long.timestamp-millis", at), "micros": goavro.Union("long.timestamp-micros", at.UnixMicro()+7), "aNull": nil,
 		"someBytes": goavro.Union("bytes", []byte{0xfb, 0xff}), "aFixed": goavro.Union("test.Three", []byte("abc")),
-		"longs": goavro.Union("array", []any{1, -2}), "byName": map[string]any{"a\n": goavro.Union("double", math.Inf(-1))},
+		"longs": goavro.Union("array", []any{1, -2}), "wide": goavro.Union("long", 7), "widest": goavro.Union("double", 0.5), "byName": map[string]any{"a\n": goavro.Union("double", math.Inf(-1))},
 		"aUnion": goavro.Union("array", []any{nil, nil}), "lonely": goavro.Union("string", "x"),
 		"aRecord": goavro.Union("test.Inner", inner), "another": goavro.Union("test.Inner", inner)}
 }
@@ -110,7 +112,7 @@ func TestDecodeEveryType(t *testing.T) {
 	want := map[string]any{"a_boolean": true, "an_int": int32(math.MinInt32), "a_long": int64(math.MaxInt64), "a_float": 1.5, "a_double": 0.1,
 		"a_string": "é\x00\"\n", "a_nested_string": "x", "an_enum": "SPADES", "a_json": raw(`{"a":1}`), "a_date": time.Date(1969, 12, 31, 0, 0, 0, 0, time.UTC),
 		"millis": at, "micros": at.Add(7 * time.Microsecond), "some_bytes": raw(`"+/8="`), "a_fixed": raw(`"YWJj"`), "a_decimal": raw(`-2.00`),
-		"longs": raw(`[1,-2]`), "by_name": raw(`{"a\u000a":"-Infinity"}`), "a_union": raw(`[null,null]`), "lonely": raw(`"x"`),
+		"longs": raw(`[1,-2]`), "wide": 7.0, "widest": "0.5", "by_name": raw(`{"a\u000a":"-Infinity"}`), "a_union": raw(`[null,null]`), "lonely": raw(`"x"`),
 		"a_record": inner, "another": inner}
 	if diff := cmp.Diff(want, rowOf(rows, 0)); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)

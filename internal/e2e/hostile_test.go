@@ -242,7 +242,7 @@ func (w warehouse) holds(t *testing.T, table string, want map[string]document) {
 	if len(rows) != len(want) {
 		t.Errorf("%s: %d documents, %d rows", table, len(want), len(rows))
 	}
-	columns, err := w.db.QueryContext(t.Context(), `SELECT column_name FROM information_schema.columns WHERE table_name = ? AND data_type = 'JSON'`, table)
+	columns, err := w.db.QueryContext(t.Context(), `SELECT column_name FROM information_schema.columns WHERE table_schema = ? AND table_name = ? AND data_type = 'JSON'`, w.dataset, table)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func (w warehouse) holds(t *testing.T, table string, want map[string]document) {
 		t.Fatalf("%s: %d columns of JSON, %v", table, len(names), err)
 	}
 	for _, name := range names {
-		values, err := w.db.QueryContext(t.Context(), fmt.Sprintf(`SELECT _id, CAST(%[1]q AS text), %[1]q->>'n' FROM tiledesk.%[2]q WHERE %[1]q IS NOT NULL`, name, table))
+		values, err := w.db.QueryContext(t.Context(), fmt.Sprintf(`SELECT _id, CAST(%[1]q AS text), %[1]q->>'n' FROM %[2]q.%[3]q WHERE %[1]q IS NOT NULL`, name, w.dataset, table))
 		if err != nil {
 			t.Fatal(err)
 		}
