@@ -335,13 +335,26 @@ func (r *row) integer(c *column, to *cell, v int64) error {
 	return nil
 }
 
-// double stores a number in a cell of the column. As text it is written as sinks write it.
+// double stores a number in a cell of the column.
 func (r *row) double(c *column, to *cell, v float64) {
 	if c.op == opText {
-		to.text = r.json.number(func(b []byte) []byte { return strconv.AppendFloat(b, v, 'g', -1, 64) })
+		to.text = r.json.number(func(b []byte) []byte { return AppendNumber(b, v) })
 		return
 	}
 	to.bits = int64(math.Float64bits(v))
+}
+
+// AppendNumber appends a number as text, for a column that has both: in as few digits as tell it from others, with an exponent below
+// 0.0001 and from 1e15 on, as PostgreSQL does (manual, 8.1.3; zero has no sign). Sinks write numbers that are in a column already, when that
+// becomes text, in the same way.
+func AppendNumber(dst []byte, v float64) []byte {
+	format := byte('f')
+	if v == 0 {
+		v = 0 // -0
+	} else if a := math.Abs(v); a < 1e-4 || a >= 1e15 {
+		format = 'e'
+	}
+	return strconv.AppendFloat(dst, v, format, -1, 64)
 }
 
 // appendCell never fails: check has seen the builder's type.

@@ -140,6 +140,17 @@ func with(m map[string]any, key string, v any) map[string]any {
 	return m
 }
 
+func TestAppendNumber(t *testing.T) {
+	for n, want := range map[float64]string{
+		0: "0", math.Copysign(0, -1): "0", 1: "1", -1000000: "-1000000", 0.1: "0.1", 1234567.5: "1234567.5", 0.0001: "0.0001", 0.00001: "1e-05", 1.5e-7: "1.5e-07",
+		999999999999999: "999999999999999", 1e15: "1e+15", 1e21: "1e+21", -1.25e300: "-1.25e+300", math.MaxFloat64: "1.7976931348623157e+308", 5e-324: "5e-324",
+	} {
+		if got := string(AppendNumber(nil, n)); got != want {
+			t.Errorf("%g is written %s, want %s", n, got, want)
+		}
+	}
+}
+
 func TestDecodeDecimals(t *testing.T) {
 	for _, tt := range []struct {
 		bytes []byte

@@ -119,7 +119,7 @@ func columnValue(c column, v any) any {
 		case int64:
 			return strconv.FormatInt(n, 10)
 		case float64:
-			return strconv.FormatFloat(n, 'g', -1, 64)
+			return string(AppendNumber(nil, n)) // TestAppendNumber has what it should be
 		}
 	case opJSON:
 		return jsonTree(c.typ, v)

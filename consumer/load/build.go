@@ -75,7 +75,7 @@ func (w *writer) build(ctx context.Context, b *batch) (*rows, error) {
 func (w *writer) layoutOf(ctx context.Context, b *batch) (*layout, error) {
 	if b.schema == noSchema {
 		if w.last == nil {
-			return newLayout(w.t.name, nil), nil
+			return newLayout(w.t.name, 0, nil), nil
 		}
 		return w.last, nil
 	}
@@ -90,7 +90,7 @@ func (w *writer) layoutOf(ctx context.Context, b *batch) (*layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.layouts[b.schema] = newLayout(w.t.name, decoder)
+	w.layouts[b.schema] = newLayout(w.t.name, b.schema, decoder)
 	w.last = w.layouts[b.schema]
 	return w.last, nil
 }

@@ -18,7 +18,7 @@ func TestCompactCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer to.Close()
-	l := newLayout("tags", nil)
+	l := newLayout("tags", 0, nil)
 	for i := range int64(3) {
 		p := sink.Partition{Cluster: "c", Group: "g", Topic: "t.tags"}
 		tombstone := row{offset: i, time: 1000 * i, key: []byte("a")}

@@ -49,7 +49,7 @@ type layout struct {
 	data    int // columns before the system columns
 }
 
-func newLayout(table string, decoder *schemas.Decoder) *layout {
+func newLayout(table string, schemaID int, decoder *schemas.Decoder) *layout {
 	version := versionOf(table)
 	fields := []arrow.Field{{Name: keyColumn, Type: arrow.BinaryTypes.String, Nullable: true}}
 	if version == versionColumn {
@@ -60,7 +60,7 @@ func newLayout(table string, decoder *schemas.Decoder) *layout {
 	}
 	l := &layout{decoder: decoder, data: len(fields)}
 	l.table = sink.Table{Name: table, Schema: arrow.NewSchema(append(fields, systemColumns...), nil), Key: keyColumn, Offset: offsetColumn,
-		Deleted: deletedColumn, DeletedOffset: deletedOffsetColumn}
+		Deleted: deletedColumn, DeletedOffset: deletedOffsetColumn, SchemaID: schemaID}
 	if i := l.table.Schema.FieldIndices(version); len(i) == 1 && l.table.Schema.Field(i[0]).Type.ID() == arrow.TIMESTAMP {
 		l.table.Version = version
 	}

@@ -22,7 +22,7 @@ func TestTombstonesAreOrdered(t *testing.T) {
 		l.feed(t, ps[0], 7)
 		b, _ := writer.t.take(time.Now(), true)
 		b.parts[0].rows[0].time = 1_700_000_000_000
-		layout := newLayout(r.Name, nil)
+		layout := newLayout(r.Name, 0, nil)
 		if got := layout.table; got.Version != want || got.Deleted != "_deleted_at" || got.DeletedOffset != "_deleted_offset" || !got.Schema.HasField(want) {
 			t.Errorf("%s: versions by %q, deletions by %q and %q, of %v", r.Name, got.Version, got.Deleted, got.DeletedOffset, got.Schema)
 		}

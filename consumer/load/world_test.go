@@ -286,6 +286,8 @@ func (w *warehouse) Prepare(_ context.Context, t sink.Table) error {
 	return nil
 }
 
+func (w *warehouse) Plan(context.Context, sink.Table) ([]sink.Change, error) { return nil, nil }
+
 func (w *warehouse) Next(_ context.Context, ps []sink.Partition) (map[sink.Partition]int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

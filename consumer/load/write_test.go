@@ -179,7 +179,7 @@ func TestTombstoneRow(t *testing.T) {
 	b, _ := writer.t.take(time.Now(), true)
 	at := time.UnixMilli(1_700_000_000_000)
 	b.parts[0].rows[0].time = at.UnixMilli()
-	rows, dead, err := newLayout("tags", nil).rows(t.Context(), b, loadOf{"L", time.Now()})
+	rows, dead, err := newLayout("tags", 0, nil).rows(t.Context(), b, loadOf{"L", time.Now()})
 	if err != nil || len(dead) > 0 {
 		t.Fatal(err, dead)
 	}

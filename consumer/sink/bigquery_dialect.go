@@ -23,8 +23,12 @@ var bigQueryDialect = &dialect{
 	},
 	kinds: map[string]kind{"BOOLEAN": kindBool, "INTEGER": kindInt64, "FLOAT": kindFloat64},
 	parse: "PARSE_JSON(%s)", plain: "TO_JSON_STRING(%s)", json: "TO_JSON(%s)",
-	iso:   `FORMAT_TIMESTAMP('%%Y-%%m-%%dT%%H:%%M:%%E3SZ', %s)`,
-	merge: true,
+	iso:    `FORMAT_TIMESTAMP('%%Y-%%m-%%dT%%H:%%M:%%E3SZ', %s)`,
+	merge:  true,
+	viewIf: true,
+	unnest: func(column string) unnested { // JSON_QUERY_ARRAY is null of what is no array, and JSON_VALUE of what is no scalar
+		return unnested{", UNNEST(JSON_QUERY_ARRAY(" + column + ")) AS e WITH OFFSET AS n", "n", "e", "JSON_VALUE(e)"}
+	},
 	// The API answers at once and costs nothing. INFORMATION_SCHEMA is billed as a query of 10 MB at least.
 	describe: func(context.Context, *sql.Conn, string) (map[string]string, error) { return nil, nil },
 }

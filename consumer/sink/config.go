@@ -91,6 +91,10 @@ func (c configured) Prepare(ctx context.Context, t Table) error {
 	return c.Sink.Prepare(ctx, c.table(t))
 }
 
+func (c configured) Plan(ctx context.Context, t Table) ([]Change, error) {
+	return c.Sink.Plan(ctx, c.table(t))
+}
+
 func (c configured) Write(ctx context.Context, b Batch) (Stats, error) {
 	b.Table = c.table(b.Table)
 	return c.Sink.Write(ctx, b)

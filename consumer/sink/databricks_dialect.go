@@ -19,9 +19,14 @@ var databricksDialect = &dialect{
 		kindBool: "BOOLEAN", kindInt32: "INT", kindInt64: "BIGINT", kindFloat64: "DOUBLE",
 		kindTimestamp: "TIMESTAMP", kindText: "STRING", kindJSON: databricksJSON,
 	},
-	json:  `regexp_extract(to_json(array(%s)), '^.(.*).$', 1)`,
-	iso:   `date_format(%s, 'yyyy-MM-dd\'T\'HH:mm:ss.SSS\'Z\'')`,
-	merge: true,
+	json:   `regexp_extract(to_json(array(%s)), '^.(.*).$', 1)`,
+	iso:    `date_format(%s, 'yyyy-MM-dd\'T\'HH:mm:ss.SSS\'Z\'')`,
+	merge:  true,
+	viewIf: true,
+	unnest: func(column string) unnested { // of an object's members each has a key
+		return unnested{", LATERAL variant_explode(try_parse_json(" + column + ")) AS e WHERE e.key IS NULL", "e.pos", "to_json(e.value)",
+			"CASE WHEN NOT startswith(schema_of_variant(e.value), 'ARRAY') AND NOT startswith(schema_of_variant(e.value), 'OBJECT') THEN CAST(e.value AS STRING) END"}
+	},
 	// DELETE with a subquery is not in Delta Lake itself, and only the result of MERGE tells inserted rows from updated ones.
 	only:     true,
 	describe: databricksColumns,

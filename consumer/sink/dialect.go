@@ -32,10 +32,15 @@ type dialect struct {
 	plain  string          // makes a text of JSON, for comparing: TO_JSON_STRING(%s)
 	json   string          // makes JSON of another value: TO_JSON(%s)
 	truth  string          // makes a text of a boolean; "": CAST does
+	number string          // makes a text of a number with a fraction, as schemas.AppendNumber does; "": CAST does, but for whole ones
 	millis string          // makes milliseconds since 1970 of a time, as text; "": the driver's times will do
 	iso    string          // makes a text of a time, as JSON has it: 2026-05-04T12:00:00.000Z
 	merge  bool            // it has MERGE with conditions; else UPDATE ... FROM and INSERT
 	only   bool            // rows change by MERGE only: DELETE takes no subquery, INSERT does not say how many
+
+	unnest  func(column string) unnested // takes JSON that is an array apart; nil: there are no views of arrays
+	viewIf  bool                         // CREATE VIEW takes IF NOT EXISTS
+	viewEnd string                       // behind the view
 
 	// columns asks for the names and types of a table's columns, both names as the warehouse has them; nil: information_schema.
 	columns func(dataset, table string) string

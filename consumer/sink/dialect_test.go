@@ -72,11 +72,11 @@ func statementsOf(t *testing.T, s *staged) string {
 	}
 	tags := goldenTable("tags")
 	all := func(have map[string]string, has Mode, table Table) []string {
-		sql, err := s.changes(t.Context(), nil, table, have, has)
+		changes, err := s.fitTable(t.Context(), nil, table, have, has)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return sql
+		return statements(changes)
 	}
 	have := map[string]string{}
 	for _, f := range tags.Schema.Fields() {

@@ -12,6 +12,15 @@ var duckDialect = &dialect{
 	kinds: map[string]kind{"TIMESTAMPTZ": kindTimestamp}, // as the driver names it
 	first: "CAST('-infinity' AS TIMESTAMP WITH TIME ZONE)",
 	merge: true,
+	// DuckDB writes 1 as 1.0, and has no exponent below 1e16.
+	number: `CASE WHEN %[1]s = trunc(%[1]s) AND abs(%[1]s) < 1e15 THEN CAST(CAST(%[1]s AS BIGINT) AS VARCHAR)
+		WHEN abs(%[1]s) >= 1e15 AND abs(%[1]s) < 1e16 THEN regexp_replace(regexp_replace(replace(CAST(%[1]s AS VARCHAR), '.', ''), '0+$', ''), '^(-?\d)(\d+)$', '\1.\2') || 'e+15'
+		ELSE CAST(%[1]s AS VARCHAR) END`,
+	viewIf: true,
+	unnest: func(column string) unnested {
+		return unnested{", unnest(CASE json_type(" + column + ") WHEN 'ARRAY' THEN CAST(" + column + " AS JSON[]) END) WITH ORDINALITY AS e(value, n)", "e.n - 1", "e.value",
+			"CASE WHEN json_type(e.value) IN ('OBJECT', 'ARRAY', 'NULL') THEN NULL ELSE e.value->>'$' END"}
+	},
 	// DuckDB does not tell names apart by case.
 	columns: func(dataset, table string) string {
 		return `SELECT column_name, data_type FROM duckdb_columns()

@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -45,57 +44,90 @@ func (d *duckDB) Prepare(ctx context.Context, t Table) error {
 	return nil
 }
 
+func (d *duckDB) Plan(ctx context.Context, t Table) (changes []Change, err error) {
+	err = d.file.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		changes, err = d.changes(ctx, tx, t)
+		return err
+	})
+	return changes, err
+}
+
+// prepare makes the changes and writes them down, in one transaction.
 func (d *duckDB) prepare(ctx context.Context, tx *sql.Tx, t Table) error {
-	have, err := d.columns(ctx, tx, t.Name)
+	changes, err := d.changes(ctx, tx, t)
 	if err != nil {
 		return err
 	}
-	changes, err := d.mode(ctx, tx, t, len(have) > 0)
-	if err != nil {
-		return err
+	sql := statements(changes)
+	if record := duckDialect.record(d.schema, t, changes); record != "" {
+		sql = append(sql, duckDialect.schemas(d.schema), record)
 	}
-	t = withValidity(t)
-	var created []string
-	for _, f := range t.Schema.Fields() {
-		want, err := kindOf(f.Type)
-		if err != nil {
-			return fmt.Errorf("column %s: %w", f.Name, err)
-		}
-		name := duckQuote(f.Name)
-		from, known := have[strings.ToLower(f.Name)]
-		switch {
-		case len(have) == 0:
-			sql := name + " " + duckDialect.types[want]
-			if f.Name == t.Key {
-				sql += " NOT NULL"
-			}
-			created = append(created, sql)
-		case known:
-			sql, err := d.widenColumn(ctx, tx, t.Name, f.Name, from, want)
-			if err != nil {
-				return err
-			}
-			changes = append(changes, sql...)
-		default:
-			changes = append(changes, `ALTER TABLE `+d.table(t.Name)+` ADD COLUMN `+name+` `+duckDialect.types[want])
-		}
-		if doc, ok := f.Metadata.GetValue("doc"); ok && !known {
-			changes = append(changes, `COMMENT ON COLUMN `+d.table(t.Name)+`.`+name+` IS '`+strings.ReplaceAll(doc, `'`, `''`)+`'`)
-		}
-	}
-	if len(created) > 0 {
-		changes = slices.Insert(changes, 0, `CREATE TABLE `+d.table(t.Name)+" (\n\t"+strings.Join(created, ",\n\t")+"\n)")
-	}
-	if t.HardDelete {
-		changes = append(changes, `CREATE TABLE IF NOT EXISTS `+d.table(deletedTable)+` (table_name VARCHAR, key VARCHAR,
-			deleted_at TIMESTAMPTZ NOT NULL, deleted_offset BIGINT NOT NULL, PRIMARY KEY (table_name, key))`)
-	}
-	for _, sql := range changes {
-		if _, err := tx.ExecContext(ctx, sql); err != nil {
+	for _, s := range sql {
+		if _, err := tx.ExecContext(ctx, s); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// changes is what has to be done before the table fits.
+func (d *duckDB) changes(ctx context.Context, tx *sql.Tx, t Table) ([]Change, error) {
+	have, err := d.columns(ctx, tx, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := d.mode(ctx, tx, t, len(have) > 0)
+	if err != nil {
+		return nil, err
+	}
+	t = withValidity(t)
+	var changes []Change
+	var columns, docs []string
+	for _, f := range t.Schema.Fields() {
+		want, err := kindOf(f.Type)
+		if err != nil {
+			return nil, fmt.Errorf("column %s: %w", f.Name, err)
+		}
+		name, typ := duckQuote(f.Name), duckDialect.types[want]
+		comment := ""
+		if doc, ok := f.Metadata.GetValue("doc"); ok {
+			comment = `COMMENT ON COLUMN ` + d.table(t.Name) + `.` + name + ` IS ` + duckLiteral(doc)
+		}
+		from, known := have[strings.ToLower(f.Name)]
+		switch {
+		case len(have) == 0:
+			if f.Name == t.Key {
+				typ += " NOT NULL"
+			}
+			columns = append(columns, name+" "+typ)
+			docs = append(docs, comment)
+		case known:
+			wider, err := d.widenColumn(ctx, tx, t.Name, f.Name, from, want)
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, wider...)
+		default:
+			changes = append(changes, Change{adds(f.Name, typ), some(`ALTER TABLE `+d.table(t.Name)+` ADD COLUMN `+name+` `+typ, comment)})
+		}
+	}
+	if len(columns) > 0 {
+		create := `CREATE TABLE ` + d.table(t.Name) + " (\n\t" + strings.Join(columns, ",\n\t") + "\n)"
+		changes = append(changes, Change{creates(t.Name, len(columns)), some(append(append(kept, create), docs...)...)})
+	}
+	if t.HardDelete {
+		if deleted, err := d.columns(ctx, tx, deletedTable); err != nil {
+			return nil, err
+		} else if len(deleted) == 0 {
+			changes = append(changes, Change{"", []string{`CREATE TABLE IF NOT EXISTS ` + d.table(deletedTable) + ` (table_name VARCHAR, key VARCHAR,
+				deleted_at TIMESTAMPTZ NOT NULL, deleted_offset BIGINT NOT NULL, PRIMARY KEY (table_name, key))`}})
+		}
+	}
+	views, err := duckDialect.views(t, d.schema, func(name string) (bool, error) {
+		have, err := d.columns(ctx, tx, name)
+		return len(have) > 0, err
+	})
+	return append(changes, views...), err
 }
 
 // mode checks the mode of a table that exists, and returns what keeps in mind the one of a table that is new.
@@ -129,8 +161,8 @@ func (d *duckDB) mode(ctx context.Context, tx *sql.Tx, t Table, exists bool) ([]
 	return changes, nil
 }
 
-// widenColumn returns the statement that makes a column of an existing table wide enough, or none.
-func (d *duckDB) widenColumn(ctx context.Context, tx *sql.Tx, table, column, have string, want kind) ([]string, error) {
+// widenColumn returns the change that makes a column of an existing table wide enough, or none.
+func (d *duckDB) widenColumn(ctx context.Context, tx *sql.Tx, table, column, have string, want kind) ([]Change, error) {
 	from, err := duckDialect.kind(column, have)
 	if err != nil {
 		return nil, err
@@ -150,13 +182,17 @@ func (d *duckDB) widenColumn(ctx context.Context, tx *sql.Tx, table, column, hav
 		return nil, nil
 	}
 	using := name
+	if from == kindFloat64 && to == kindText {
+		using = fmt.Sprintf(duckDialect.number, name)
+	}
 	if from == kindTimestamp {
 		using = `strftime(` + name + ` AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%gZ')`
 	}
 	if to == kindJSON {
 		using = `to_json(` + using + `)`
 	}
-	return []string{fmt.Sprintf(`ALTER TABLE %s ALTER COLUMN %s SET DATA TYPE %s USING CAST(%s AS %[3]s)`, d.table(table), name, duckDialect.types[to], using)}, nil
+	alter := fmt.Sprintf(`ALTER TABLE %s ALTER COLUMN %s SET DATA TYPE %s USING CAST(%s AS %[3]s)`, d.table(table), name, duckDialect.types[to], using)
+	return []Change{{widens(column, duckDialect.types[from], duckDialect.types[to]), []string{alter}}}, nil
 }
 
 // columns returns the types of the table's columns by name in lower case, since DuckDB does not tell names apart by

@@ -65,7 +65,7 @@ func scaled(a *array.Timestamp, unit arrow.TimeUnit, by func(int64) int64) arrow
 // rewrite gives columns another type, by which they become other columns of the same names, and writes all rows of the table anew with
 // it: one snapshot replaces every file. The rows go through memory a piece at a time. It returns a conflict where somebody else has
 // committed meanwhile.
-func (s *icebergSink) rewrite(ctx context.Context, t *table.Table, replaced map[string]kind, also func(*table.UpdateSchema)) (conflict bool, err error) {
+func (s *icebergSink) rewrite(ctx context.Context, t *table.Table, e evolution, schemaID int) (conflict bool, err error) {
 	ledger, err := ledgerOf(t)
 	if err != nil {
 		return false, err
@@ -78,21 +78,20 @@ func (s *icebergSink) rewrite(ctx context.Context, t *table.Table, replaced map[
 	for _, task := range tasks {
 		if len(task.DeleteFiles)+len(task.EqualityDeleteFiles)+len(task.DeletionVectorFiles) > 0 {
 			return false, fmt.Errorf("columns %s have to be written anew as wider types, but another engine has deleted rows of the table without writing its files anew: have that engine rewrite the data files, then start the consumer again",
-				strings.Join(sortedKinds(replaced), ", "))
+				strings.Join(sortedKinds(e.replaced), ", "))
 		}
 		old = append(old, task.File)
 	}
 	var fresh []iceberg.DataFile
 	conflict, err = commitIceberg(ctx, s.cat, t, ledger, nil, func(tx *table.Transaction, about iceberg.Properties) error {
 		change := tx.UpdateSchema(true, false)
-		for name := range replaced {
+		for name := range e.replaced {
 			change.DeleteColumn([]string{name})
 		}
-		for name, k := range replaced {
+		for name, k := range e.replaced {
 			change.AddColumn([]string{name}, icebergTypes[k], docOf(k), false, nil)
 		}
-		also(change)
-		if err := change.Commit(); err != nil {
+		if err := e.apply(tx, change, schemaID); err != nil {
 			return err
 		}
 		if len(old) == 0 {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	iceberg "github.com/apache/iceberg-go"
@@ -65,9 +66,9 @@ func (s *icebergSink) prepare(ctx context.Context, t Table) error {
 				return false, err
 			}
 			if have == nil {
-				return s.create(ctx, ident, want, names)
+				return s.create(ctx, ident, want, names, t)
 			}
-			return s.extend(ctx, have, want, names)
+			return s.extend(ctx, have, want, names, t.SchemaID)
 		}()
 		if err != nil || !conflict {
 			return err
@@ -99,8 +100,42 @@ func icebergColumns(t Table) (map[string]kind, []string, error) {
 	return columns, names, nil
 }
 
+// Plan does not tell the statements: a change is a commit to the catalog.
+func (s *icebergSink) Plan(ctx context.Context, t Table) ([]Change, error) {
+	changes, err := s.changes(s.scope(ctx), t)
+	if err != nil {
+		return nil, s.explained("plan table "+t.Name, err)
+	}
+	return changes, nil
+}
+
+func (s *icebergSink) changes(ctx context.Context, t Table) ([]Change, error) {
+	want, names, err := icebergColumns(t)
+	if err != nil {
+		return nil, err
+	}
+	have, err := s.load(ctx, s.ident(t.Name))
+	if err != nil {
+		return nil, err
+	}
+	if have == nil {
+		return []Change{{What: creates(t.Name, len(names))}}, nil
+	}
+	e, err := icebergEvolution(have, want, names)
+	return e.what, err
+}
+
+// noted is the property of a table that says what has changed with a schema of the registry, and when.
+func noted(schemaID int, changes []Change) iceberg.Properties {
+	what := []string{time.Now().UTC().Format(time.RFC3339)}
+	for _, c := range changes {
+		what = append(what, c.What)
+	}
+	return iceberg.Properties{fmt.Sprint("tilestream.schema.", schemaID): strings.Join(what, "\n")}
+}
+
 // create returns a conflict where somebody else was faster.
-func (s *icebergSink) create(ctx context.Context, ident table.Identifier, columns map[string]kind, names []string) (conflict bool, err error) {
+func (s *icebergSink) create(ctx context.Context, ident table.Identifier, columns map[string]kind, names []string, t Table) (conflict bool, err error) {
 	if err := s.cat.CreateNamespace(ctx, s.namespace, nil); err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
 		if there, look := s.cat.CheckNamespaceExists(ctx, s.namespace); look != nil || !there { // one that is there needs no right to make it
 			return false, fmt.Errorf("create namespace %s: %w", strings.Join(s.namespace, "."), errors.Join(err, look))
@@ -110,12 +145,14 @@ func (s *icebergSink) create(ctx context.Context, ident table.Identifier, column
 	for i, name := range names {
 		fields = append(fields, iceberg.NestedField{ID: i + 1, Name: name, Type: icebergTypes[columns[name]], Doc: docOf(columns[name])})
 	}
-	options := []catalog.CreateTableOpt{catalog.WithProperties(iceberg.Properties{
+	properties := iceberg.Properties{
 		table.PropertyFormatVersion:               "2",
 		table.ManifestMergeEnabledKey:             "true", // else each load leaves one more that every reader opens
 		table.MetadataDeleteAfterCommitEnabledKey: "true", table.MetadataPreviousVersionsMaxKey: "100",
 		table.ParquetCompressionKey: "zstd", table.ParquetCompressionLevelKey: "1",
-	})}
+	}
+	maps.Copy(properties, noted(t.SchemaID, []Change{{What: creates(t.Name, len(names))}}))
+	options := []catalog.CreateTableOpt{catalog.WithProperties(properties)}
 	if s.location != "" {
 		options = append(options, catalog.WithLocation(s.location+"/"+strings.Join(ident, "/")))
 	}
@@ -130,56 +167,74 @@ func (s *icebergSink) create(ctx context.Context, ident table.Identifier, column
 	return false, err
 }
 
-// extend adds and widens columns, and returns a conflict where somebody else has changed the table.
-func (s *icebergSink) extend(ctx context.Context, t *table.Table, want map[string]kind, names []string) (conflict bool, err error) {
-	var added []string
-	widened, replaced := map[string]kind{}, map[string]kind{}
+// evolution is how a table's schema has to change.
+type evolution struct {
+	want              map[string]kind
+	added             []string
+	widened, replaced map[string]kind // in place, and by writing all files anew
+	what              []Change
+}
+
+func icebergEvolution(t *table.Table, want map[string]kind, names []string) (evolution, error) {
+	e := evolution{want: want, widened: map[string]kind{}, replaced: map[string]kind{}}
 	for _, name := range names {
 		f, ok := t.Schema().FindFieldByName(name)
 		if !ok {
-			added = append(added, name)
+			e.added = append(e.added, name)
+			e.what = append(e.what, Change{What: adds(name, icebergTypes[want[name]].String())})
 			continue
 		}
 		have, ok := icebergKind(f)
 		if !ok {
-			return false, fmt.Errorf("column %s has type %s, which somebody else made and holds no %s: rename or drop it", name, f.Type, icebergTypes[want[name]])
+			return e, fmt.Errorf("column %s has type %s, which somebody else made and holds no %s: rename or drop it", name, f.Type, icebergTypes[want[name]])
 		}
-		switch wide := widen(have, want[name]); {
-		case wide == have:
-		case have == kindInt32 && wide == kindInt64:
-			widened[name] = wide
-		default:
-			replaced[name] = wide
+		wide := widen(have, want[name])
+		if wide == have {
+			continue
 		}
+		what := widens(name, f.Type.String(), icebergTypes[wide].String())
+		if have == kindInt32 && wide == kindInt64 {
+			e.widened[name] = wide
+		} else {
+			e.replaced[name] = wide
+			what += ", for which all files are written anew"
+		}
+		e.what = append(e.what, Change{What: what})
 	}
-	if added == nil && len(widened) == 0 && len(replaced) == 0 {
-		return false, nil
+	return e, nil
+}
+
+// apply is the part that needs no file to be written anew.
+func (e evolution) apply(tx *table.Transaction, change *table.UpdateSchema, schemaID int) error {
+	for _, name := range e.added {
+		change.AddColumn([]string{name}, icebergTypes[e.want[name]], docOf(e.want[name]), false, nil)
 	}
-	tx := t.NewTransaction()
-	change := tx.UpdateSchema(true, false)
-	for _, name := range added {
-		change.AddColumn([]string{name}, icebergTypes[want[name]], docOf(want[name]), false, nil)
-	}
-	for name, k := range widened {
+	for name, k := range e.widened {
 		change.UpdateColumn([]string{name}, table.ColumnUpdate{FieldType: iceberg.Optional[iceberg.Type]{Val: icebergTypes[k], Valid: true}})
 	}
-	if len(replaced) == 0 {
-		if err := change.Commit(); err != nil {
-			return false, err
-		}
-		if _, err := tx.Commit(ctx); err != nil {
-			return s.changed(ctx, t, err)
-		}
-		return false, nil
+	if err := change.Commit(); err != nil {
+		return err
 	}
-	return s.rewrite(ctx, t, replaced, func(change *table.UpdateSchema) {
-		for _, name := range added {
-			change.AddColumn([]string{name}, icebergTypes[want[name]], docOf(want[name]), false, nil)
-		}
-		for name, k := range widened {
-			change.UpdateColumn([]string{name}, table.ColumnUpdate{FieldType: iceberg.Optional[iceberg.Type]{Val: icebergTypes[k], Valid: true}})
-		}
-	})
+	return tx.SetProperties(noted(schemaID, e.what))
+}
+
+// extend adds and widens columns, and returns a conflict where somebody else has changed the table.
+func (s *icebergSink) extend(ctx context.Context, t *table.Table, want map[string]kind, names []string, schemaID int) (conflict bool, err error) {
+	e, err := icebergEvolution(t, want, names)
+	if err != nil || len(e.what) == 0 {
+		return false, err
+	}
+	if len(e.replaced) > 0 {
+		return s.rewrite(ctx, t, e, schemaID)
+	}
+	tx := t.NewTransaction()
+	if err := e.apply(tx, tx.UpdateSchema(true, false), schemaID); err != nil {
+		return false, err
+	}
+	if _, err := tx.Commit(ctx); err != nil {
+		return s.changed(ctx, t, err)
+	}
+	return false, nil
 }
 
 // changed makes a conflict of an error of a change to the schema, where the table has been changed by somebody else.

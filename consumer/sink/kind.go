@@ -11,6 +11,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/extensions"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"tilestream/schemas"
 )
 
 // kind is a type of column that every SQL warehouse has under some name.
@@ -143,7 +145,7 @@ func text(a arrow.Array, i int, from, to kind) string {
 		return strconv.FormatInt(number(a, i), 10)
 	case kindFloat64:
 		f := a.(*array.Float64).Value(i)
-		s = strconv.FormatFloat(f, 'g', -1, 64)
+		s = string(schemas.AppendNumber(nil, f))
 		if !math.IsInf(f, 0) && !math.IsNaN(f) {
 			return s
 		}

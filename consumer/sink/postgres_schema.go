@@ -29,6 +29,10 @@ var pgDialect = &dialect{
 		"BOOL": kindBool, "INT4": kindInt32, "INT8": kindInt64, "FLOAT8": kindFloat64, "TIMESTAMPTZ": kindTimestamp, "TEXT": kindText, "VARCHAR": kindText, "JSONB": kindJSON,
 	},
 	first: "CAST('-infinity' AS TIMESTAMP WITH TIME ZONE)",
+	unnest: func(column string) unnested {
+		return unnested{" CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(" + column + ") WHEN 'array' THEN " + column + " END) WITH ORDINALITY AS e(value, n)", "e.n - 1", "e.value",
+			"CASE WHEN jsonb_typeof(e.value) NOT IN ('object', 'array') THEN e.value #>> '{}' END"}
+	},
 }
 
 // lock lets one consumer at a time change the schema, until the transaction ends: IF NOT EXISTS alone fails where two
@@ -95,59 +99,121 @@ func fingerprint(t Table) string {
 	return strings.Join([]string{t.Key, t.Version, t.Offset, t.Deleted, t.DeletedOffset, strconv.FormatBool(t.HardDelete), string(t.Mode), t.Schema.String()}, "\n")
 }
 
+func (p *postgres) Plan(ctx context.Context, t Table) (changes []Change, err error) {
+	err = pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		changes, err = p.changes(ctx, tx, t)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("plan table %s: %w", t.Name, p.advise(err))
+	}
+	return changes, nil
+}
+
+// prepare makes the changes and writes them down, in one transaction.
 func (p *postgres) prepare(ctx context.Context, tx pgx.Tx, t Table) error {
 	if err := p.lock(ctx, tx); err != nil {
 		return err
 	}
-	have, err := p.columns(ctx, tx, t.Name)
+	changes, err := p.changes(ctx, tx, t)
 	if err != nil {
 		return err
 	}
-	changes, err := p.mode(ctx, tx, t, len(have) > 0)
-	if err != nil {
-		return err
-	}
-	if t = withValidity(t); len(have) == 0 {
-		sql, err := p.create(t)
+	sql := statements(changes)
+	if record := pgDialect.record(p.schema, t, changes); record != "" {
+		have, err := p.columns(ctx, tx, schemasTable)
 		if err != nil {
 			return err
 		}
-		changes = append(changes, sql)
-		if t.Mode != Upsert {
-			changes = append(changes, `CREATE INDEX ON `+p.table(t.Name)+` (`+p.quote(t.Key)+`)`)
+		if len(have) == 0 { // looked at first: see setup
+			sql = append(sql, pgDialect.schemas(p.schema))
 		}
-	} else if t.Mode == Upsert {
-		if err := p.checkKey(ctx, tx, t); err != nil {
-			return err
-		}
+		sql = append(sql, record)
 	}
-	for _, f := range t.Schema.Fields() {
-		want, err := kindOf(f.Type)
-		if err != nil {
-			return fmt.Errorf("column %s: %w", f.Name, err)
-		}
-		if len(have) > 0 {
-			sql, err := p.fitColumn(ctx, tx, t.Name, f.Name, have[pgDialect.name(f.Name)], want)
-			if err != nil {
-				return err
-			}
-			changes = append(changes, sql...)
-		}
-		_, known := have[pgDialect.name(f.Name)]
-		if doc, ok := f.Metadata.GetValue("doc"); ok && !known {
-			changes = append(changes, `COMMENT ON COLUMN `+p.table(t.Name)+`.`+p.quote(f.Name)+` IS `+pgDialect.literal(doc))
-		}
-	}
-	if t.HardDelete {
-		changes = append(changes, `CREATE TABLE IF NOT EXISTS `+p.table(deletedTable)+` (table_name text, key text COLLATE "C",
-			deleted_at timestamptz NOT NULL, deleted_offset bigint NOT NULL, PRIMARY KEY (table_name, key))`)
-	}
-	for _, sql := range changes {
-		if _, err := tx.Exec(ctx, sql); err != nil {
+	for _, s := range sql {
+		if _, err := tx.Exec(ctx, s); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// changes is what has to be done before the table fits.
+func (p *postgres) changes(ctx context.Context, tx pgx.Tx, t Table) ([]Change, error) {
+	have, err := p.columns(ctx, tx, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := p.mode(ctx, tx, t, len(have) > 0)
+	if err != nil {
+		return nil, err
+	}
+	t = withValidity(t)
+	var changes []Change
+	var columns, docs []string
+	for _, f := range t.Schema.Fields() {
+		want, err := kindOf(f.Type)
+		if err != nil {
+			return nil, fmt.Errorf("column %s: %w", f.Name, err)
+		}
+		name, typ := p.quote(f.Name), pgDialect.types[want]
+		comment := ""
+		if doc, ok := f.Metadata.GetValue("doc"); ok {
+			comment = `COMMENT ON COLUMN ` + p.table(t.Name) + `.` + name + ` IS ` + pgDialect.literal(doc)
+		}
+		from, known := have[pgDialect.name(f.Name)]
+		switch {
+		case len(have) == 0:
+			columns = append(columns, name+" "+typ+p.keyed(t, f.Name))
+			docs = append(docs, comment)
+		case known:
+			wider, err := p.widenColumn(ctx, tx, t.Name, f.Name, from, want)
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, wider...)
+		default:
+			changes = append(changes, Change{adds(f.Name, typ), some(`ALTER TABLE `+p.table(t.Name)+` ADD COLUMN `+name+` `+typ, comment)})
+		}
+	}
+	switch {
+	case len(columns) > 0:
+		index := ""
+		if t.Mode != Upsert {
+			index = `CREATE INDEX ON ` + p.table(t.Name) + ` (` + p.quote(t.Key) + `)`
+		}
+		create := `CREATE TABLE ` + p.table(t.Name) + " (\n\t" + strings.Join(columns, ",\n\t") + "\n)"
+		changes = append(changes, Change{creates(t.Name, len(columns)), some(append(append(kept, create, index), docs...)...)})
+	case t.Mode == Upsert:
+		if err := p.checkKey(ctx, tx, t); err != nil {
+			return nil, err
+		}
+	}
+	if t.HardDelete {
+		if deleted, err := p.columns(ctx, tx, deletedTable); err != nil {
+			return nil, err
+		} else if len(deleted) == 0 {
+			changes = append(changes, Change{"", []string{`CREATE TABLE IF NOT EXISTS ` + p.table(deletedTable) + ` (table_name text, key text COLLATE "C",
+				deleted_at timestamptz NOT NULL, deleted_offset bigint NOT NULL, PRIMARY KEY (table_name, key))`}})
+		}
+	}
+	views, err := pgDialect.views(t, p.schema, func(name string) (bool, error) {
+		have, err := p.columns(ctx, tx, name)
+		return len(have) > 0, err
+	})
+	return append(changes, views...), err
+}
+
+// keyed is what makes the key's column one. It compares by bytes: faster than by the rules of a language, and an upgrade of the system's
+// collations cannot break its index.
+func (p *postgres) keyed(t Table, column string) string {
+	switch {
+	case column != t.Key:
+		return ""
+	case t.Mode == Upsert:
+		return ` COLLATE "C" NOT NULL PRIMARY KEY`
+	}
+	return ` COLLATE "C" NOT NULL`
 }
 
 // mode checks the mode of a table that exists, and returns what keeps in mind the one of a table that is new.
@@ -180,27 +246,6 @@ func (p *postgres) mode(ctx context.Context, tx pgx.Tx, t Table, exists bool) ([
 	return sql, nil
 }
 
-// create returns the CREATE TABLE. The key compares by bytes: faster than by the rules of a language, and an upgrade of
-// the system's collations cannot break its index.
-func (p *postgres) create(t Table) (string, error) {
-	var columns []string
-	for _, f := range t.Schema.Fields() {
-		k, err := kindOf(f.Type)
-		if err != nil {
-			return "", fmt.Errorf("column %s: %w", f.Name, err)
-		}
-		sql := p.quote(f.Name) + " " + pgDialect.types[k]
-		if f.Name == t.Key {
-			sql += ` COLLATE "C" NOT NULL`
-			if t.Mode == Upsert {
-				sql += ` PRIMARY KEY`
-			}
-		}
-		columns = append(columns, sql)
-	}
-	return `CREATE TABLE ` + p.table(t.Name) + " (\n\t" + strings.Join(columns, ",\n\t") + "\n)", nil
-}
-
 // checkKey sees that a table that exists has what ON CONFLICT needs.
 func (p *postgres) checkKey(ctx context.Context, tx pgx.Tx, t Table) error {
 	var ok bool
@@ -213,13 +258,9 @@ func (p *postgres) checkKey(ctx context.Context, tx pgx.Tx, t Table) error {
 	return err
 }
 
-// fitColumn returns the statements that make one column of an existing table fit.
-func (p *postgres) fitColumn(ctx context.Context, tx pgx.Tx, table, column, have string, want kind) ([]string, error) {
-	alter := `ALTER TABLE ` + p.table(table)
+// widenColumn returns the change that makes a column of an existing table wide enough, or none.
+func (p *postgres) widenColumn(ctx context.Context, tx pgx.Tx, table, column, have string, want kind) ([]Change, error) {
 	name := p.quote(column)
-	if have == "" {
-		return []string{alter + ` ADD COLUMN ` + name + ` ` + pgDialect.types[want]}, nil
-	}
 	from, err := pgDialect.kind(column, have)
 	if err != nil {
 		return nil, err
@@ -239,13 +280,17 @@ func (p *postgres) fitColumn(ctx context.Context, tx pgx.Tx, table, column, have
 		return nil, nil
 	}
 	using := name
+	if from == kindFloat64 {
+		using += ` + 0` // zero has no sign
+	}
 	if from == kindTimestamp {
 		using = `to_char(` + name + ` AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 	}
 	if to == kindJSON {
 		using = `to_jsonb(` + using + `)`
 	}
-	return []string{fmt.Sprintf(`%s ALTER COLUMN %s TYPE %s USING (%s)::%[3]s`, alter, name, pgDialect.types[to], using)}, nil
+	alter := fmt.Sprintf(`ALTER TABLE %s ALTER COLUMN %s TYPE %s USING (%s)::%[3]s`, p.table(table), name, pgDialect.types[to], using)
+	return []Change{{widens(column, pgDialect.types[from], pgDialect.types[to]), []string{alter}}}, nil
 }
 
 // columns returns the types of the table's columns by name, without those that the server computes; none where there is

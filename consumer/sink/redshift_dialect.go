@@ -36,6 +36,10 @@ var redshiftDialect = &dialect{
 	parse: "JSON_PARSE(%s)", plain: "JSON_SERIALIZE(%s)", json: "CAST(%s AS SUPER)",
 	truth: "CASE WHEN %[1]s THEN 'true' WHEN NOT %[1]s THEN 'false' END", // no CAST makes a text of a boolean
 	iso:   `TO_CHAR(%s AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
+	unnest: func(column string) unnested { // "Querying semistructured data", "Unnesting queries"; of what is no array there is one element
+		return unnested{", " + column + " AS e AT n WHERE IS_ARRAY(" + column + ")", "n", "e", "CASE WHEN NOT IS_ARRAY(e) AND NOT IS_OBJECT(e) THEN CAST(e AS VARCHAR) END"}
+	},
+	viewEnd: "\nWITH NO SCHEMA BINDING", // else no column of the table can be altered
 	columns: func(dataset, table string) string {
 		return "SELECT column_name, data_type FROM svv_columns WHERE table_schema = " + quoted(dataset) + " AND table_name = " + quoted(table)
 	},

@@ -15,6 +15,8 @@ type Sink interface {
 	// Prepare makes the table fit t: creates it, or adds and widens columns; it never drops or narrows. Calling it again
 	// with the same table costs little and changes nothing.
 	Prepare(ctx context.Context, t Table) error
+	// Plan returns what Prepare would do, and does none of it.
+	Plan(ctx context.Context, t Table) ([]Change, error)
 	// Next returns, for each partition asked for, the first offset that the warehouse does not hold: 0 where it holds none.
 	Next(ctx context.Context, ps []Partition) (map[Partition]int64, error)
 	// Write applies the batch's rows and moves the ledger from each range's From to its To, all or nothing.
@@ -41,6 +43,8 @@ type Table struct {
 	// whose Version and Offset are null, so that a version older than it does not come back to life later.
 	Deleted, DeletedOffset string
 	HardDelete             bool // a tombstone removes the row, and is remembered elsewhere
+
+	SchemaID int // the registry's id of the writer's schema, for the record of changes; 0: none
 
 	Mode Mode // what the table keeps of a key's versions
 }

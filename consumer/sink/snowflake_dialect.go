@@ -25,6 +25,11 @@ var snowflakeDialect = &dialect{
 	iso:    `TO_CHAR(CONVERT_TIMEZONE('UTC', %s), 'YYYY-MM-DD"T"HH24:MI:SS.FF3"Z"')`,
 	millis: "TO_VARCHAR(DATE_PART(EPOCH_MILLISECOND, %s))",
 	merge:  true,
+	viewIf: true,
+	unnest: func(column string) unnested {
+		return unnested{", LATERAL FLATTEN(INPUT => IFF(IS_ARRAY(" + column + "), " + column + ", NULL)) AS e", "e.index", "e.value",
+			"IFF(TYPEOF(e.value) IN ('OBJECT', 'ARRAY', 'NULL_VALUE'), NULL, CAST(e.value AS VARCHAR))"}
+	},
 }
 
 // snowflakeLock begins a transaction that others wait for: an UPDATE locks what it changes until the transaction ends, and later

@@ -94,8 +94,22 @@ func (s *staged) Prepare(ctx context.Context, t Table) error {
 	return nil
 }
 
+// Plan is what is to be done by what there is now: of a widening that takes several steps, the first, since the others are found by looking
+// again.
+func (s *staged) Plan(ctx context.Context, t Table) ([]Change, error) {
+	conn, err := s.db.Conn(ctx)
+	if err == nil {
+		defer conn.Close()
+		var changes []Change
+		if changes, err = s.changes(ctx, conn, t); err == nil {
+			return changes, nil
+		}
+	}
+	return nil, fmt.Errorf("plan table %s: %w", t.Name, s.explained(err))
+}
+
 // prepare looks at what there is, makes what is missing, and looks again. So a change that somebody else has made meanwhile is no
-// error, and one that a crash has left half done is finished.
+// error, and one that a crash has left half done is finished. What was made is written down at the end: a crash before loses it.
 func (s *staged) prepare(ctx context.Context, t Table) error {
 	if err := checkDeletes(t); err != nil {
 		return err
@@ -106,21 +120,18 @@ func (s *staged) prepare(ctx context.Context, t Table) error {
 	}
 	defer conn.Close()
 	var before []string
+	var made []Change
 	var failed error
 	for try := 1; ; {
-		have, err := s.columnsOf(ctx, conn, s.dataset, t.Name)
+		changes, err := s.changes(ctx, conn, t)
 		if err != nil {
 			return err
 		}
-		has, err := s.mode(ctx, conn, t)
-		if err != nil {
-			return err
+		if len(changes) == 0 {
+			return s.record(ctx, conn, t, made)
 		}
-		changes, err := s.changes(ctx, conn, t, have, has)
-		if err != nil || len(changes) == 0 {
-			return err
-		}
-		switch same := slices.Equal(changes, before); {
+		next := statements(changes)
+		switch same := slices.Equal(next, before); {
 		case failed != nil && s.conflict != nil && s.conflict(failed) && try < conflicts:
 			if err := giveWay(ctx, try); err != nil {
 				return err
@@ -129,67 +140,110 @@ func (s *staged) prepare(ctx context.Context, t Table) error {
 		case same && failed != nil:
 			return failed
 		case same:
-			return fmt.Errorf("this has changed nothing: %s", strings.Join(changes, "; "))
+			return fmt.Errorf("this has changed nothing: %s", strings.Join(next, "; "))
 		}
-		before, failed = changes, nil
-		for _, sql := range changes {
-			if _, failed = conn.ExecContext(ctx, sql); failed != nil {
+		before, failed = next, nil
+		for _, c := range changes {
+			for _, sql := range c.SQL {
+				if _, failed = conn.ExecContext(ctx, sql); failed != nil {
+					break
+				}
+			}
+			if failed != nil {
 				break
 			}
+			made = append(made, c)
 		}
 	}
 }
 
-// changes returns the statements that come next in making the table fit; none where it does. has is the mode that it was made in.
-func (s *staged) changes(ctx context.Context, conn *sql.Conn, t Table, have map[string]string, has Mode) ([]string, error) {
-	var changes []string
+// record writes changes down that were made.
+func (s *staged) record(ctx context.Context, conn *sql.Conn, t Table, made []Change) error {
+	record := s.dialect.record(s.dataset, t, made)
+	if record == "" {
+		return nil
+	}
+	have, err := s.columnsOf(ctx, conn, s.dataset, schemasTable)
+	if err != nil {
+		return err
+	}
 	if len(have) == 0 {
-		changes = s.keepMode(t, has)
-	} else if err := checkMode(t, has); err != nil {
+		if err := s.make(ctx, conn, s.schemas(s.dataset)+s.properties); err != nil {
+			return err
+		}
+	}
+	return s.make(ctx, conn, record)
+}
+
+// changes is what comes next in making the table fit; nothing where it does.
+func (s *staged) changes(ctx context.Context, conn *sql.Conn, t Table) ([]Change, error) {
+	have, err := s.columnsOf(ctx, conn, s.dataset, t.Name)
+	if err != nil {
 		return nil, err
 	}
-	var columns, steps []string
+	has, err := s.mode(ctx, conn, t)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := s.fitTable(ctx, conn, t, have, has)
+	if err != nil {
+		return nil, err
+	}
+	views, err := s.views(t, s.dataset, func(name string) (bool, error) {
+		have, err := s.columnsOf(ctx, conn, s.dataset, name)
+		return len(have) > 0, err
+	})
+	return append(changes, views...), err
+}
+
+// fitTable is what comes next in making a table that has some columns fit. has is the mode that it was made in.
+func (s *staged) fitTable(ctx context.Context, conn *sql.Conn, t Table, have map[string]string, has Mode) ([]Change, error) {
+	if len(have) > 0 {
+		if err := checkMode(t, has); err != nil {
+			return nil, err
+		}
+	}
+	var changes []Change
+	var columns []string
+	kept := t
 	t = withValidity(t)
+	table := s.table(s.dataset, t.Name)
 	for _, f := range t.Schema.Fields() {
 		want, err := kindOf(f.Type)
 		if err != nil {
 			return nil, fmt.Errorf("column %s: %w", f.Name, err)
 		}
 		name := s.name(f.Name)
-		switch typ, known := have[name]; {
+		typ, known := have[name]
+		switch {
 		case len(have) == 0 && f.Name == t.Key:
 			columns = append(columns, s.quoted(name)+" "+s.types[want]+" NOT NULL")
+		case len(have) == 0:
+			columns = append(columns, s.quoted(name)+" "+s.types[want])
 		case !known && (have[narrowed(name)] != "" || have[widened(name)] != ""):
 			next, err := s.widening(ctx, conn, t.Name, name, want, have)
 			if err != nil {
 				return nil, err
 			}
-			steps = append(steps, next...)
+			changes = append(changes, Change{"", next})
 		case !known:
-			columns = append(columns, s.quoted(name)+" "+s.types[want])
+			changes = append(changes, Change{adds(f.Name, s.types[want]), []string{"ALTER TABLE " + table + " ADD COLUMN " + s.quoted(name) + " " + s.types[want]}})
 		default:
-			sql, err := s.fitColumn(ctx, conn, t.Name, f.Name, typ, want)
+			wider, err := s.widenColumn(ctx, conn, t.Name, f.Name, typ, want)
 			if err != nil {
 				return nil, err
 			}
-			steps = append(steps, sql...)
+			changes = append(changes, wider...)
 		}
 	}
-	table := s.table(s.dataset, t.Name)
-	switch {
-	case len(have) == 0:
+	if len(have) == 0 {
 		sql := "CREATE TABLE IF NOT EXISTS " + table + " (\n\t" + strings.Join(columns, ",\n\t") + "\n)"
 		if s.create != nil {
 			sql += s.create(t)
 		}
-		sql += s.properties
-		changes = append(changes, sql)
-	default:
-		for _, c := range columns {
-			changes = append(changes, "ALTER TABLE "+table+" ADD COLUMN "+c)
-		}
+		changes = []Change{{creates(t.Name, len(columns)), append(s.keepMode(kept, has), sql+s.properties)}}
 	}
-	return append(changes, steps...), nil
+	return changes, nil
 }
 
 // A column that gives way to a wider one: where no type can be changed in place, five steps do it, each of which can be seen in the
@@ -199,8 +253,8 @@ func (s *staged) changes(ctx context.Context, conn *sql.Conn, t Table, have map[
 func narrowed(name string) string { return name + "__narrow" }
 func widened(name string) string  { return name + "__wide" }
 
-// fitColumn returns the statements that are next in making one column of an existing table fit.
-func (s *staged) fitColumn(ctx context.Context, conn *sql.Conn, table, column, typ string, want kind) ([]string, error) {
+// widenColumn returns the change that makes a column of an existing table wide enough, or begins to; or none.
+func (s *staged) widenColumn(ctx context.Context, conn *sql.Conn, table, column, typ string, want kind) ([]Change, error) {
 	from, err := s.kind(column, typ)
 	if err != nil {
 		return nil, err
@@ -210,10 +264,12 @@ func (s *staged) fitColumn(ctx context.Context, conn *sql.Conn, table, column, t
 	if err != nil || from == to || s.types[from] == s.types[to] {
 		return nil, err
 	}
-	if s.widens != nil && s.widens(from, to) {
-		return []string{fmt.Sprintf("%s ALTER COLUMN %s TYPE %s", alter, s.quote(column), s.types[to])}, nil
+	what, sql := widens(column, s.types[from], s.types[to]), fmt.Sprintf("%s ALTER COLUMN %s TYPE %s", alter, s.quote(column), s.types[to])
+	if s.widens == nil || !s.widens(from, to) {
+		what += ", in five steps of which this is the first"
+		sql = fmt.Sprintf("%s RENAME COLUMN %s TO %s", alter, s.quote(column), s.quoted(narrowed(s.name(column))))
 	}
-	return []string{fmt.Sprintf("%s RENAME COLUMN %s TO %s", alter, s.quote(column), s.quoted(narrowed(s.name(column))))}, nil
+	return []Change{{what, []string{sql}}}, nil
 }
 
 // widening returns the statements that are next for a column that gives way to a wider one. name is the warehouse's.
@@ -274,7 +330,15 @@ func (s *staged) converted(column string, from, to kind) string {
 	if from == kindBool && s.truth != "" {
 		return fmt.Sprintf(s.truth, column)
 	}
-	return "CAST(" + column + " AS " + s.types[to] + ")"
+	cast := "CAST(" + column + " AS " + s.types[to] + ")"
+	switch {
+	case from != kindFloat64 || to != kindText:
+		return cast
+	case s.number != "":
+		return fmt.Sprintf(s.number, column)
+	}
+	// Whole numbers have no point.
+	return fmt.Sprintf("CASE WHEN %[1]s = FLOOR(%[1]s) AND ABS(%[1]s) < 1e15 THEN CAST(CAST(%[1]s AS %[2]s) AS %[3]s) ELSE %[4]s END", column, s.types[kindInt64], s.types[to], cast)
 }
 
 // mode is the mode that a table was made in; Upsert where it is not kept.

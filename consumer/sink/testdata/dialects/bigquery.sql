@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS `tiledesk`.`tags` (
 CLUSTER BY `_id`;
 
 -- columns that are missing, and one that is too narrow: first step
+ALTER TABLE `tiledesk`.`tags` RENAME COLUMN `note` TO `note__narrow`;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `order` INT64;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `attributes` JSON;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `seen` TIMESTAMP;
@@ -61,9 +62,9 @@ ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_kafka_offset` INT64;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_load_id` STRING;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_deleted_at` TIMESTAMP;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_deleted_offset` INT64;
-ALTER TABLE `tiledesk`.`tags` RENAME COLUMN `note` TO `note__narrow`;
 
 -- second step
+ALTER TABLE `tiledesk`.`tags` ADD COLUMN `note__wide` STRING;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `order` INT64;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `attributes` JSON;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `seen` TIMESTAMP;
@@ -73,7 +74,6 @@ ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_kafka_offset` INT64;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_load_id` STRING;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_deleted_at` TIMESTAMP;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_deleted_offset` INT64;
-ALTER TABLE `tiledesk`.`tags` ADD COLUMN `note__wide` STRING;
 
 -- third step, of a time
 UPDATE `tiledesk`.`tags` SET `seen__wide` = CAST(FORMAT_TIMESTAMP('%Y-%m-%dT%H:%M:%E3SZ', `seen__narrow`) AS STRING), `seen__narrow` = NULL WHERE `seen__narrow` IS NOT NULL;

@@ -54,6 +54,7 @@ CLUSTER BY (`_id`)
 TBLPROPERTIES ('delta.columnMapping.mode' = 'name', 'delta.isolationLevel' = 'Serializable', 'delta.enableDeletionVectors' = 'false');
 
 -- columns that are missing, and one that is too narrow: first step
+ALTER TABLE `tiledesk`.`tags` RENAME COLUMN `note` TO `note__narrow`;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `order` BIGINT;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `attributes` STRING COMMENT 'JSON';
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `seen` TIMESTAMP;
@@ -63,9 +64,9 @@ ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_kafka_offset` BIGINT;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_load_id` STRING;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_deleted_at` TIMESTAMP;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_deleted_offset` BIGINT;
-ALTER TABLE `tiledesk`.`tags` RENAME COLUMN `note` TO `note__narrow`;
 
 -- second step
+ALTER TABLE `tiledesk`.`tags` ADD COLUMN `note__wide` STRING;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `order` BIGINT;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `attributes` STRING COMMENT 'JSON';
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `seen` TIMESTAMP;
@@ -75,7 +76,6 @@ ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_kafka_offset` BIGINT;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_load_id` STRING;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_deleted_at` TIMESTAMP;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_deleted_offset` BIGINT;
-ALTER TABLE `tiledesk`.`tags` ADD COLUMN `note__wide` STRING;
 
 -- third step, of a time
 UPDATE `tiledesk`.`tags` SET `seen__wide` = CAST(date_format(`seen__narrow`, 'yyyy-MM-dd\'T\'HH:mm:ss.SSS\'Z\'') AS STRING), `seen__narrow` = NULL WHERE `seen__narrow` IS NOT NULL;

@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS "tiledesk"."tags" (
 DISTSTYLE KEY DISTKEY ("_id") SORTKEY ("_id");
 
 -- columns that are missing, and one that is too narrow: first step
+ALTER TABLE "tiledesk"."tags" RENAME COLUMN "note" TO "note__narrow";
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "order" BIGINT;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "attributes" SUPER;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "seen" TIMESTAMPTZ;
@@ -61,9 +62,9 @@ ALTER TABLE "tiledesk"."tags" ADD COLUMN "_kafka_offset" BIGINT;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "_load_id" VARCHAR(65535);
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_at" TIMESTAMPTZ;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_offset" BIGINT;
-ALTER TABLE "tiledesk"."tags" RENAME COLUMN "note" TO "note__narrow";
 
 -- second step
+ALTER TABLE "tiledesk"."tags" ADD COLUMN "note__wide" VARCHAR(65535);
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "order" BIGINT;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "attributes" SUPER;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "seen" TIMESTAMPTZ;
@@ -73,7 +74,6 @@ ALTER TABLE "tiledesk"."tags" ADD COLUMN "_kafka_offset" BIGINT;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "_load_id" VARCHAR(65535);
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_at" TIMESTAMPTZ;
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "_deleted_offset" BIGINT;
-ALTER TABLE "tiledesk"."tags" ADD COLUMN "note__wide" VARCHAR(65535);
 
 -- third step, of a time
 UPDATE "tiledesk"."tags" SET "seen__wide" = CAST(TO_CHAR("seen__narrow" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS VARCHAR(65535)), "seen__narrow" = NULL WHERE "seen__narrow" IS NOT NULL;

@@ -50,6 +50,7 @@ CREATE TABLE IF NOT EXISTS `tiledesk`.`tags` (
 );
 
 -- columns that are missing, and one that is too narrow: first step
+ALTER TABLE `tiledesk`.`tags` RENAME COLUMN `note` TO `note__narrow`;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `order` BIGINT;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `attributes` JSON;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `seen` TIMESTAMP WITH TIME ZONE;
@@ -59,9 +60,9 @@ ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_kafka_offset` BIGINT;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_load_id` VARCHAR;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_deleted_at` TIMESTAMP WITH TIME ZONE;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_deleted_offset` BIGINT;
-ALTER TABLE `tiledesk`.`tags` RENAME COLUMN `note` TO `note__narrow`;
 
 -- second step
+ALTER TABLE `tiledesk`.`tags` ADD COLUMN `note__wide` VARCHAR;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `order` BIGINT;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `attributes` JSON;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `seen` TIMESTAMP WITH TIME ZONE;
@@ -71,7 +72,6 @@ ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_kafka_offset` BIGINT;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_load_id` VARCHAR;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_deleted_at` TIMESTAMP WITH TIME ZONE;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `_deleted_offset` BIGINT;
-ALTER TABLE `tiledesk`.`tags` ADD COLUMN `note__wide` VARCHAR;
 
 -- third step, of a time
 UPDATE `tiledesk`.`tags` SET `seen__wide` = CAST(ISO(`seen__narrow`) AS VARCHAR), `seen__narrow` = NULL WHERE `seen__narrow` IS NOT NULL;
