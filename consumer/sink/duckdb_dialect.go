@@ -18,7 +18,7 @@ var duckDialect = &dialect{
 		ELSE CAST(%[1]s AS VARCHAR) END`,
 	viewIf: true,
 	unnest: func(column string) unnested {
-		return unnested{", unnest(CASE json_type(" + column + ") WHEN 'ARRAY' THEN CAST(" + column + " AS JSON[]) END) WITH ORDINALITY AS e(value, n)", "e.n - 1", "e.value",
+		return unnested{", unnest(CASE json_type(" + column + ") WHEN 'ARRAY' THEN CAST(" + column + " AS JSON[]) END) WITH ORDINALITY AS e(value, n)", "e.n - 1", "coalesce(e.value, JSON 'null')",
 			"CASE WHEN json_type(e.value) IN ('OBJECT', 'ARRAY', 'NULL') THEN NULL ELSE e.value->>'$' END"}
 	},
 	// DuckDB does not tell names apart by case.

@@ -111,7 +111,7 @@ func readDuckDB(t testing.TB, path, schema string, table sink.Table) []sinktest.
 	}
 	defer db.Close()
 	var exists bool
-	if err := db.QueryRowContext(ctx, `SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?`, schema, table.Name).Scan(&exists); err != nil {
+	if err := db.QueryRowContext(ctx, `SELECT count(*) > 0 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?`, schema, table.Name).Scan(&exists); err != nil {
 		t.Fatal(err)
 	}
 	if !exists {

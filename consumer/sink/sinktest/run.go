@@ -33,7 +33,7 @@ type Destination struct {
 
 // Run proves one kind of warehouse. empty makes a new, empty one, and cleans up after the test.
 func Run(t *testing.T, empty func(t testing.TB) Destination) {
-	for _, group := range [][]testCase{types, merges, agains, modes, deletions, fences, tables, sequences} {
+	for _, group := range [][]testCase{types, merges, agains, modes, deletions, fences, tables, changes, sequences} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
