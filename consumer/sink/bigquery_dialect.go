@@ -26,8 +26,8 @@ var bigQueryDialect = &dialect{
 	iso:    `FORMAT_TIMESTAMP('%%Y-%%m-%%dT%%H:%%M:%%E3SZ', %s)`,
 	merge:  true,
 	viewIf: true,
-	unnest: func(column string) unnested { // JSON_QUERY_ARRAY is null of what is no array, and JSON_VALUE of what is no scalar
-		return unnested{", UNNEST(JSON_QUERY_ARRAY(" + column + ")) AS e WITH OFFSET AS n", "n", "e", "JSON_VALUE(e)"}
+	unnest: func(column string) unnested { // JSON_VALUE is null of what is no scalar
+		return unnested{", UNNEST(IF(JSON_TYPE(" + column + ") = 'array', JSON_QUERY_ARRAY(" + column + "), NULL)) AS e WITH OFFSET AS n", "n", "e", "JSON_VALUE(e)"}
 	},
 	// The API answers at once and costs nothing. INFORMATION_SCHEMA is billed as a query of 10 MB at least.
 	describe: func(context.Context, *sql.Conn, string) (map[string]string, error) { return nil, nil },

@@ -88,8 +88,8 @@ func (d *dialect) view(t Table, dataset, column string) string {
 // element.
 type unnested struct{ from, index, value, text string }
 
-// record is the statement that writes down changes that were made; "" where nothing is to be written down.
-func (d *dialect) record(dataset string, t Table, changes []Change) string {
+// record is the statement that writes down changes that were made at a time; "" where nothing is to be written down.
+func (d *dialect) record(dataset string, t Table, changes []Change, at time.Time) string {
 	var rows []string
 	id := "NULL"
 	if t.SchemaID > 0 {
@@ -97,7 +97,7 @@ func (d *dialect) record(dataset string, t Table, changes []Change) string {
 	}
 	for _, c := range changes {
 		if c.What != "" {
-			rows = append(rows, "("+strings.Join([]string{d.literal(d.name(t.Name)), id, d.time(time.Now()), d.literal(c.What), d.literal(strings.Join(c.SQL, ";\n"))}, ", ")+")")
+			rows = append(rows, "("+strings.Join([]string{d.literal(d.name(t.Name)), id, d.time(at), d.literal(c.What), d.literal(strings.Join(c.SQL, ";\n"))}, ", ")+")")
 		}
 	}
 	if rows == nil {

@@ -88,6 +88,14 @@ func statementsOf(t *testing.T, s *staged) string {
 	kept.Mode = History
 	say("a table that keeps history, where a dropped one kept every version", all(nil, Append, kept)...)
 	narrow := map[string]string{s.name("_id"): s.types[kindText], s.name("note"): s.types[kindInt32]}
+	if s.unnest != nil {
+		say("a view of an array", s.view(tags, s.dataset, "attributes"))
+	}
+	noted := tags
+	noted.SchemaID = 9
+	say("what is written down of changes", s.schemas(s.dataset), s.dialect.record(s.dataset, noted,
+		[]Change{{`add column it's, \`, []string{"ONE", "TWO"}}, {"", []string{"a step of another"}}}, time.Date(2026, 11, 22, 15, 4, 5, 0, time.UTC)))
+	say("a number that becomes text", s.converted(s.quote("order"), kindFloat64, kindText))
 	say("columns that are missing, and one that is too narrow: first step", all(narrow, Upsert, tags)...)
 	narrow[narrowed(s.name("note"))] = narrow[s.name("note")]
 	delete(narrow, s.name("note"))

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // setup makes the schema and the system tables where they are missing.
@@ -59,7 +60,7 @@ func (d *duckDB) prepare(ctx context.Context, tx *sql.Tx, t Table) error {
 		return err
 	}
 	sql := statements(changes)
-	if record := duckDialect.record(d.schema, t, changes); record != "" {
+	if record := duckDialect.record(d.schema, t, changes, time.Now()); record != "" {
 		sql = append(sql, duckDialect.schemas(d.schema), record)
 	}
 	for _, s := range sql {

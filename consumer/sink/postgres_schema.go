@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -120,7 +121,7 @@ func (p *postgres) prepare(ctx context.Context, tx pgx.Tx, t Table) error {
 		return err
 	}
 	sql := statements(changes)
-	if record := pgDialect.record(p.schema, t, changes); record != "" {
+	if record := pgDialect.record(p.schema, t, changes, time.Now()); record != "" {
 		have, err := p.columns(ctx, tx, schemasTable)
 		if err != nil {
 			return err

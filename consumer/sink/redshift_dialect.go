@@ -37,7 +37,7 @@ var redshiftDialect = &dialect{
 	truth: "CASE WHEN %[1]s THEN 'true' WHEN NOT %[1]s THEN 'false' END", // no CAST makes a text of a boolean
 	iso:   `TO_CHAR(%s AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
 	unnest: func(column string) unnested { // "Querying semistructured data", "Unnesting queries"; of what is no array there is one element
-		return unnested{", " + column + " AS e AT n WHERE IS_ARRAY(" + column + ")", "n", "e", "CASE WHEN NOT IS_ARRAY(e) AND NOT IS_OBJECT(e) THEN CAST(e AS VARCHAR) END"}
+		return unnested{", " + column + " AS e AT n WHERE IS_ARRAY(" + column + ")", "n", "e", "CASE WHEN NOT IS_ARRAY(e) AND NOT IS_OBJECT(e) THEN CAST(e AS VARCHAR(65535)) END"}
 	},
 	viewEnd: "\nWITH NO SCHEMA BINDING", // else no column of the table can be altered
 	columns: func(dataset, table string) string {

@@ -41,6 +41,10 @@ var redshiftWords = []struct {
 	into  string
 }{
 	{regexp.MustCompile(`(?i)CAST\((.+?) AS SUPER\)`), "to_jsonb($1)"},
+	{regexp.MustCompile(`, (\S+) AS e AT n\b`), " CROSS JOIN LATERAL (SELECT ordinality - 1 AS n, value AS e FROM jsonb_array_elements(CASE jsonb_typeof($1) WHEN 'array' THEN $1 ELSE jsonb_build_array($1) END) WITH ORDINALITY) AS unnested"},
+	{regexp.MustCompile(`(?i)\bIS_(ARRAY|OBJECT)\(([^)]+)\)`), "(jsonb_typeof($2) = lower('$1'))"},
+	{regexp.MustCompile(`(?i)\bCAST\(e AS VARCHAR\(65535\)\)`), "(e #>> '{}')"},
+	{regexp.MustCompile(`(?i)\s+WITH NO SCHEMA BINDING$`), ""},
 	{regexp.MustCompile(`(?i)\bJSON_PARSE\(`), "jsonb("},
 	{regexp.MustCompile(`(?i)\bJSON_SERIALIZE\(`), "text("},
 	{regexp.MustCompile(`(?i)\bSUPER\b`), "jsonb"},
@@ -91,7 +95,7 @@ func (d *redshiftDouble) translate(sql string) (string, error) {
 		skeleton = w.words.ReplaceAllString(skeleton, w.into)
 	}
 	for i, k := range kept {
-		skeleton = strings.Replace(skeleton, fmt.Sprintf("\ue000%d\ue001", i), k, 1)
+		skeleton = strings.ReplaceAll(skeleton, fmt.Sprintf("\ue000%d\ue001", i), k)
 	}
 	return skeleton, nil
 }

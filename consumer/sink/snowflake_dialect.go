@@ -28,7 +28,7 @@ var snowflakeDialect = &dialect{
 	viewIf: true,
 	unnest: func(column string) unnested {
 		return unnested{", LATERAL FLATTEN(INPUT => IFF(IS_ARRAY(" + column + "), " + column + ", NULL)) AS e", "e.index", "e.value",
-			"IFF(TYPEOF(e.value) IN ('OBJECT', 'ARRAY', 'NULL_VALUE'), NULL, CAST(e.value AS VARCHAR))"}
+			"IFF(LEFT(TO_JSON(e.value), 1) IN ('{', '['), NULL, CAST(e.value AS VARCHAR))"}
 	},
 }
 

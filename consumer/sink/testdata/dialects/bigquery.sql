@@ -51,6 +51,19 @@ CREATE TABLE IF NOT EXISTS `tiledesk`.`tags` (
 )
 CLUSTER BY `_id`;
 
+-- a view of an array
+CREATE VIEW IF NOT EXISTS `tiledesk`.`tags__attributes` AS
+SELECT r.`_id`, r.`_kafka_offset`, r.`_deleted_at`, n AS `_index`, e AS `value`, JSON_VALUE(e) AS `text`
+FROM `tiledesk`.`tags` AS r, UNNEST(IF(JSON_TYPE(r.`attributes`) = 'array', JSON_QUERY_ARRAY(r.`attributes`), NULL)) AS e WITH OFFSET AS n;
+
+-- what is written down of changes
+CREATE TABLE IF NOT EXISTS `tiledesk`.`_tilestream_schemas` (table_name STRING NOT NULL, schema_id INT64, changed_at TIMESTAMP NOT NULL, `change` STRING NOT NULL, ddl STRING NOT NULL);
+INSERT INTO `tiledesk`.`_tilestream_schemas` (table_name, schema_id, changed_at, `change`, ddl) VALUES
+('tags', 9, CAST('2026-11-22 15:04:05.000000+00:00' AS TIMESTAMP), 'add column it\'s, \\', 'ONE;\nTWO');
+
+-- a number that becomes text
+CASE WHEN `order` = FLOOR(`order`) AND ABS(`order`) < 1e15 THEN CAST(CAST(`order` AS INT64) AS STRING) ELSE CAST(`order` AS STRING) END;
+
 -- columns that are missing, and one that is too narrow: first step
 ALTER TABLE `tiledesk`.`tags` RENAME COLUMN `note` TO `note__narrow`;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `order` INT64;

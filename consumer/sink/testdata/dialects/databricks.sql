@@ -53,6 +53,19 @@ CREATE TABLE IF NOT EXISTS `tiledesk`.`tags` (
 CLUSTER BY (`_id`)
 TBLPROPERTIES ('delta.columnMapping.mode' = 'name', 'delta.isolationLevel' = 'Serializable', 'delta.enableDeletionVectors' = 'false');
 
+-- a view of an array
+CREATE VIEW IF NOT EXISTS `tiledesk`.`tags__attributes` AS
+SELECT r.`_id`, r.`_kafka_offset`, r.`_deleted_at`, e.pos AS `_index`, to_json(e.value) AS `value`, CASE WHEN NOT startswith(schema_of_variant(e.value), 'ARRAY') AND NOT startswith(schema_of_variant(e.value), 'OBJECT') THEN CAST(e.value AS STRING) END AS `text`
+FROM `tiledesk`.`tags` AS r, LATERAL variant_explode(try_parse_json(r.`attributes`)) AS e WHERE e.key IS NULL;
+
+-- what is written down of changes
+CREATE TABLE IF NOT EXISTS `tiledesk`.`_tilestream_schemas` (table_name STRING NOT NULL, schema_id BIGINT, changed_at TIMESTAMP NOT NULL, `change` STRING NOT NULL, ddl STRING NOT NULL);
+INSERT INTO `tiledesk`.`_tilestream_schemas` (table_name, schema_id, changed_at, `change`, ddl) VALUES
+('tags', 9, CAST('2026-11-22 15:04:05.000000+00:00' AS TIMESTAMP), 'add column it\'s, \\', 'ONE;\nTWO');
+
+-- a number that becomes text
+CASE WHEN `order` = FLOOR(`order`) AND ABS(`order`) < 1e15 THEN CAST(CAST(`order` AS BIGINT) AS STRING) ELSE CAST(`order` AS STRING) END;
+
 -- columns that are missing, and one that is too narrow: first step
 ALTER TABLE `tiledesk`.`tags` RENAME COLUMN `note` TO `note__narrow`;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `order` BIGINT;

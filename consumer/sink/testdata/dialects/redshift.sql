@@ -51,6 +51,21 @@ CREATE TABLE IF NOT EXISTS "tiledesk"."tags" (
 )
 DISTSTYLE KEY DISTKEY ("_id") SORTKEY ("_id");
 
+-- a view of an array
+CREATE VIEW "tiledesk"."tags__attributes" AS
+SELECT r."_id", r."_kafka_offset", r."_deleted_at", n AS "_index", e AS "value", CASE WHEN NOT IS_ARRAY(e) AND NOT IS_OBJECT(e) THEN CAST(e AS VARCHAR(65535)) END AS "text"
+FROM "tiledesk"."tags" AS r, r."attributes" AS e AT n WHERE IS_ARRAY(r."attributes")
+WITH NO SCHEMA BINDING;
+
+-- what is written down of changes
+CREATE TABLE IF NOT EXISTS "tiledesk"."_tilestream_schemas" (table_name VARCHAR(65535) NOT NULL, schema_id BIGINT, changed_at TIMESTAMPTZ NOT NULL, "change" VARCHAR(65535) NOT NULL, ddl VARCHAR(65535) NOT NULL);
+INSERT INTO "tiledesk"."_tilestream_schemas" (table_name, schema_id, changed_at, "change", ddl) VALUES
+('tags', 9, CAST('2026-11-22 15:04:05.000000+00:00' AS TIMESTAMPTZ), 'add column it''s, ' || CHR(92) || '', 'ONE;
+TWO');
+
+-- a number that becomes text
+CASE WHEN "order" = FLOOR("order") AND ABS("order") < 1e15 THEN CAST(CAST("order" AS BIGINT) AS VARCHAR(65535)) ELSE CAST("order" AS VARCHAR(65535)) END;
+
 -- columns that are missing, and one that is too narrow: first step
 ALTER TABLE "tiledesk"."tags" RENAME COLUMN "note" TO "note__narrow";
 ALTER TABLE "tiledesk"."tags" ADD COLUMN "order" BIGINT;

@@ -49,6 +49,14 @@ CREATE TABLE IF NOT EXISTS `tiledesk`.`tags` (
 	`_valid_to` TIMESTAMP WITH TIME ZONE
 );
 
+-- what is written down of changes
+CREATE TABLE IF NOT EXISTS `tiledesk`.`_tilestream_schemas` (table_name VARCHAR NOT NULL, schema_id BIGINT, changed_at TIMESTAMP WITH TIME ZONE NOT NULL, `change` VARCHAR NOT NULL, ddl VARCHAR NOT NULL);
+INSERT INTO `tiledesk`.`_tilestream_schemas` (table_name, schema_id, changed_at, `change`, ddl) VALUES
+('tags', 9, CAST('2026-11-22 15:04:05.000000+00:00' AS TIMESTAMP WITH TIME ZONE), 'add column it\'s, \\', 'ONE;\nTWO');
+
+-- a number that becomes text
+CASE WHEN `order` = FLOOR(`order`) AND ABS(`order`) < 1e15 THEN CAST(CAST(`order` AS BIGINT) AS VARCHAR) ELSE CAST(`order` AS VARCHAR) END;
+
 -- columns that are missing, and one that is too narrow: first step
 ALTER TABLE `tiledesk`.`tags` RENAME COLUMN `note` TO `note__narrow`;
 ALTER TABLE `tiledesk`.`tags` ADD COLUMN `order` BIGINT;
