@@ -137,7 +137,7 @@ func (c *Codec) compile(ctx context.Context, schemaID int) (*Decoder, error) {
 	case len(schema.References) > 0:
 		return nil, fmt.Errorf("%w: it refers to other schemas of the registry", ErrUnsupportedSchema)
 	}
-	return newDecoder(schema.Schema)
+	return NewDecoder(schema.Schema)
 }
 
 // explain adds what to do about a registry's answer.

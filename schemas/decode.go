@@ -74,8 +74,8 @@ func widest(t *avroType) (wide *avroType, ok bool) {
 	return wide, n > 1
 }
 
-// newDecoder compiles the text of a schema. The error is ErrUnsupportedSchema.
-func newDecoder(schema string) (*Decoder, error) {
+// NewDecoder compiles the text of a schema. The error is ErrUnsupportedSchema.
+func NewDecoder(schema string) (*Decoder, error) {
 	t, err := parseAvro(schema)
 	if err != nil {
 		return nil, err

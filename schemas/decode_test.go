@@ -84,7 +84,7 @@ func encodeNative(t testing.TB, schema string, value map[string]any) []byte {
 
 func mustDecoder(t testing.TB, schema string) *Decoder {
 	t.Helper()
-	d, err := newDecoder(schema)
+	d, err := NewDecoder(schema)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +254,7 @@ func TestUnsupportedSchemas(t *testing.T) {
 		`{"type":"record","name":"R","fields":[{"name":"aB","type":"int"},{"name":"a_b","type":"int"}]}`: "share the column a_b",
 		`{"type":"record","name":"R","fields":[5]}`:                                                      "no name",
 	} {
-		if _, err := newDecoder(schema); !errors.Is(err, ErrUnsupportedSchema) || !strings.Contains(err.Error(), want) {
+		if _, err := NewDecoder(schema); !errors.Is(err, ErrUnsupportedSchema) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want ErrUnsupportedSchema with %q", schema, err, want)
 		}
 	}

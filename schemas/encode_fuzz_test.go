@@ -178,7 +178,7 @@ func FuzzNewDecoder(f *testing.F) {
 	f.Add(`{"type":"record","name":"r","fields":[{"name":"aB","type":"int"},{"name":"a_b","type":"int"}]}`)
 	f.Add(`{"type":"record","name":"r","fields":[{"name":"a","type":{"type":"fixed","name":"f","size":-1}}]}`)
 	f.Fuzz(func(t *testing.T, schema string) {
-		d, err := newDecoder(schema)
+		d, err := NewDecoder(schema)
 		if err != nil {
 			return
 		}

@@ -22,19 +22,38 @@ func (c *Codec) DecoderAs(ctx context.Context, schemaID int, r Resource) (*Decod
 	if err != nil {
 		return nil, err
 	}
-	newest, err := c.reg.SchemaByVersion(ctx, r.Subject(c.prefix), -1)
-	var re *sr.ResponseError
-	switch {
-	case errors.As(err, &re) && re.StatusCode == http.StatusNotFound, err == nil && newest.ID == schemaID:
-		return d, nil
-	case err != nil:
-		return nil, fmt.Errorf("ask the registry for the newest schema of %s: %w", r.Subject(c.prefix), explain(err))
+	newest, err := c.newest(ctx, r)
+	if err != nil || newest.ID == 0 || newest.ID == schemaID {
+		return d, err
 	}
 	own, err := c.reg.SchemaByID(ctx, schemaID)
 	if err != nil {
 		return nil, fmt.Errorf("ask the registry: %w", explain(err))
 	}
 	return d.with(own.Schema, newest.Schema.Schema)
+}
+
+// newest returns the newest version of the resource's subject; its ID is 0 where there is none.
+func (c *Codec) newest(ctx context.Context, r Resource) (sr.SubjectSchema, error) {
+	newest, err := c.reg.SchemaByVersion(ctx, r.Subject(c.prefix), -1)
+	var re *sr.ResponseError
+	switch {
+	case errors.As(err, &re) && re.StatusCode == http.StatusNotFound:
+		return sr.SubjectSchema{}, nil
+	case err != nil:
+		return sr.SubjectSchema{}, fmt.Errorf("ask the registry for the newest schema of %s: %w", r.Subject(c.prefix), explain(err))
+	}
+	return newest, nil
+}
+
+// Newest returns the id of the resource's newest schema and its decoder; 0 and nil where the registry has none.
+func (c *Codec) Newest(ctx context.Context, r Resource) (schemaID int, d *Decoder, err error) {
+	newest, err := c.newest(ctx, r)
+	if err != nil || newest.ID == 0 {
+		return 0, nil, err
+	}
+	d, err = c.Decoder(ctx, newest.ID)
+	return newest.ID, d, err
 }
 
 // later fills columns that were added after a record was written.
@@ -48,7 +67,7 @@ type later struct {
 
 // with returns a decoder of the same bodies that has the columns that the newer schema adds.
 func (d *Decoder) with(own, newer string) (*Decoder, error) {
-	as, err := newDecoder(newer)
+	as, err := NewDecoder(newer)
 	if err != nil {
 		return d, nil // not ours: there is nothing to be filled
 	}

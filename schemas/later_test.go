@@ -106,7 +106,7 @@ func TestDecoderAs(t *testing.T) {
 
 // What somebody else has written stays as it is; nothing panics.
 func FuzzDecoderAs(f *testing.F) {
-	plain, err := newDecoder(earlier)
+	plain, err := NewDecoder(earlier)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func TestResources(t *testing.T) {
 			if _, err := writerOf(r.Avro()); err != nil {
 				t.Errorf("writer: %v", err)
 			}
-			d, err := newDecoder(r.Avro()) // fails where two fields share a column
+			d, err := NewDecoder(r.Avro()) // fails where two fields share a column
 			if err != nil {
 				t.Fatalf("decoder: %v", err)
 			}

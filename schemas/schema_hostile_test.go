@@ -36,7 +36,7 @@ func TestHostileSchemas(t *testing.T) {
 		"null":                    {"null", "neither a name", 0},
 		"an unknown type":         {record(`{"name":"a","type":"moon"}`), `unknown type "moon"`, 0},
 	} {
-		d, err := newDecoder(tt.schema)
+		d, err := NewDecoder(tt.schema)
 		if tt.want != "" {
 			if !errors.Is(err, ErrUnsupportedSchema) || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 500 {
 				t.Errorf("%s: %.500v, want %q", name, err, tt.want)

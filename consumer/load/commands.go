@@ -11,9 +11,9 @@ import (
 	"tilestream/schemas"
 )
 
-// Commands are replay, accept, compact, dlq list, dlq show and dlq replay.
+// Commands are plan, replay, accept, compact, dlq list, dlq show and dlq replay.
 func Commands() []ops.Command {
-	return []ops.Command{replayTopic(), acceptTopic(), compactFiles(), listDLQ(), showDLQ(), replayDLQ()}
+	return []ops.Command{planTables(), replayTopic(), acceptTopic(), compactFiles(), listDLQ(), showDLQ(), replayDLQ()}
 }
 
 // Settings are those of all that loads.
