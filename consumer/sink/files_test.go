@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -160,4 +161,44 @@ func fields(t *testing.T, text string) string {
 		out = append(out, strings.TrimSuffix(fmt.Sprintln(values...), "\n"))
 	}
 	return strings.Join(out, ", ")
+}
+
+// TestFilesSaysWhatChanged reads what has changed in a table's schema, by the documented query.
+func TestFilesSaysWhatChanged(t *testing.T) {
+	dir := t.TempDir()
+	to, err := sink.Open(t.Context(), "file://"+filepath.ToSlash(dir), "tiledesk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	narrow, wide := sinktest.Table("things", sinktest.Column("n", sinktest.Int32)), sinktest.Table("things", sinktest.Column("n", sinktest.Float64), sinktest.Column("mood", sinktest.String))
+	narrow.SchemaID, wide.SchemaID = 7, 8
+	for _, table := range []sink.Table{narrow, wide, narrow} {
+		if err := to.Prepare(t.Context(), table); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(t.Context(), `SELECT string_agg(decode(value), ' | ' ORDER BY decode(key)) AS said
+		FROM parquet_kv_metadata('`+dir+`/tiledesk/things/*/schema-*.parquet') WHERE decode(key) IN ('tilestream.schema_id', 'tilestream.change') GROUP BY file_name ORDER BY said`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var got []string
+	for rows.Next() {
+		var said string
+		if err := rows.Scan(&said); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, said)
+	}
+	want := []string{"create table things, 5 columns | 7", "widen column n from INTEGER to DOUBLE\nadd column mood, VARCHAR | 8"}
+	if !slices.Equal(got, want) || rows.Err() != nil {
+		t.Errorf("%q, %v, want %q", got, rows.Err(), want)
+	}
 }

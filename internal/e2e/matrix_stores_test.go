@@ -21,9 +21,6 @@ var storeSteps = []step{
 	{"store: read", 12, false}, {"store: list", 6, false}, {"store: look", 6, false}, {"store: delete", 4, false},
 }
 
-// bigQuerySteps are what a load asks of BigQuery: the file, the script that is the transaction, and whether it has ended.
-var bigQuerySteps = []step{{"bigquery: upload", 8, false}, {"bigquery: start a job", 12, false}, {"bigquery: look", 16, false}}
-
 // icebergSteps are the store's, and the one statement by which a snapshot becomes the table.
 var icebergSteps = append([]step{{icebergCommit, 8, false}}, storeSteps...)
 
@@ -73,16 +70,6 @@ func storeStock(t testing.TB, g *gate, kind string) *stock {
 			t.Fatalf("AZURE_STORAGE_CONNECTION_STRING names no BlobEndpoint: %v", err)
 		}
 		k.env["AZURE_STORAGE_CONNECTION_STRING"] = strings.Replace(connection, at.Scheme+"://"+at.Host, storeWire(t, g, at.Scheme+"://"+at.Host), 1)
-	case "bigquery":
-		u, err := url.Parse(Emulator(t, "TEST_BIGQUERY_URL"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		q := u.Query()
-		q.Set("endpoint", bigQueryWire(t, g, q.Get("endpoint")))
-		u.RawQuery = q.Encode()
-		k.url, k.steps = u.String(), bigQuerySteps
-		k.env["BATCH_ROWS"] = "2000" // each batch is a job of seconds
 	}
 	return k
 }
@@ -157,20 +144,6 @@ func storeWire(t testing.TB, g *gate, server string) string {
 			return "store: write data"
 		}
 		return "store: write other"
-	}, through(t, server))
-}
-
-// bigQueryWire carries requests to BigQuery.
-func bigQueryWire(t testing.TB, g *gate, server string) string {
-	t.Helper()
-	return httpWire(t, g, func(r *http.Request) string {
-		switch {
-		case strings.Contains(r.URL.Path, "/upload/") || r.URL.Query().Has("uploadType"):
-			return "bigquery: upload"
-		case r.Method == http.MethodPost:
-			return "bigquery: start a job"
-		}
-		return "bigquery: look"
 	}, through(t, server))
 }
 

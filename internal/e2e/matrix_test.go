@@ -113,7 +113,6 @@ var columns = []struct{ program, kafka, warehouse string }{
 	{"consumer", "embedded", "iceberg"},
 	{"consumer", "embedded", "gs"},
 	{"consumer", "embedded", "azblob"},
-	{"consumer", "embedded", "bigquery"},
 }
 
 // TestCrashMatrix kills real producers and consumers at every step of their protocols, or has the reply to it lost, starts
