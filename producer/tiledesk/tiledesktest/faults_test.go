@@ -169,6 +169,19 @@ func TestVisibility(t *testing.T) {
 	check(t, "guest", len(items(t, c.call(t, "GET", c.path("/requests"), nil, as(c.visitor(t, "A", "B"))).body)), 0)
 }
 
+// TestLateInOrder has the clock pass the time of a late write while another write to the same request is under way.
+func TestLateInOrder(t *testing.T) {
+	for late := range 40 {
+		var at int64 = 1_800_000_000_000
+		_, c := serve(t, Options{Clock: func() time.Time { at++; return time.UnixMilli(at) }, Late: time.Duration(late) * time.Millisecond})
+		for _, text := range []string{"one", "two"} {
+			check(t, text, c.call(t, "POST", c.path("/requests/a/messages"), map[string]string{"text": text}, as(c.OwnerToken)).status, 200)
+		}
+		at += 1000
+		check(t, "messages", len(c.list(t, "/messages")), 2)
+	}
+}
+
 // TestConcurrentUse is for the race detector.
 func TestConcurrentUse(t *testing.T) {
 	s, c := serve(t, Options{Late: time.Millisecond})

@@ -148,9 +148,9 @@ func uuid(name string) string {
 	return x[:8] + "-" + x[8:12] + "-4" + x[13:16] + "-a" + x[17:20] + "-" + x[20:32]
 }
 
-// later runs write, under the lock, once the clock has reached at.
+// later runs write, under the lock, once the clock has reached at, and everything that was to be written before has been.
 func (s *Server) later(at int64, write func()) {
-	if at <= s.now() {
+	if at <= s.now() && (len(s.due) == 0 || at < s.due[0].at) {
 		write()
 		return
 	}
