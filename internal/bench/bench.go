@@ -1,0 +1,151 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"tilestream/internal/bench/messages"
+	"tilestream/internal/broker"
+	"tilestream/internal/local"
+)
+
+// bench is one run of the whole.
+type bench struct {
+	rows, runs int
+	only       string
+
+	dir   string // of everything that is made
+	kafka broker.Config
+	env   map[string]string // of children
+	where string            // which Kafka, and which PostgreSQL
+	close []func() error
+}
+
+// A trial is something that is measured.
+type trial struct {
+	name string
+	raw  string // the trial that does the same with the warehouse's own means; "" for none
+	run  func(ctx context.Context) (cost, error)
+}
+
+func (b *bench) run(ctx context.Context, out io.Writer) (err error) {
+	defer func() {
+		for _, f := range b.close {
+			err = errors.Join(err, f())
+		}
+	}()
+	if err := b.setup(ctx); err != nil {
+		return err
+	}
+	var trials []trial
+	for _, group := range []struct {
+		name string
+		of   func(context.Context) ([]trial, error)
+	}{{"postgres", b.postgres}, {"duckdb", b.duckDB}, {"files", b.files}, {"extract", b.extract}} {
+		if !strings.HasPrefix(group.name, b.only) && !strings.HasPrefix(b.only, group.name) {
+			continue
+		}
+		more, err := group.of(ctx)
+		if err != nil {
+			return err
+		}
+		trials = append(trials, more...)
+	}
+	took := map[string][]cost{}
+	for n := range b.runs {
+		for _, t := range trials {
+			if !strings.HasPrefix(t.name, b.only) && !b.wanted(trials, t.name) {
+				continue
+			}
+			c, err := t.run(ctx)
+			if err != nil {
+				return fmt.Errorf("%s: %w", t.name, err)
+			}
+			took[t.name] = append(took[t.name], c)
+			fmt.Fprintf(os.Stderr, "run %d of %d: %s: %.0f rows/s\n", n+1, b.runs, t.name, c.rate())
+		}
+	}
+	return b.print(out, trials, took)
+}
+
+// wanted tells whether a trial is what another one is held against.
+func (b *bench) wanted(trials []trial, name string) bool {
+	for _, t := range trials {
+		if t.raw == name && strings.HasPrefix(t.name, b.only) {
+			return true
+		}
+	}
+	return false
+}
+
+// setup builds the programs and fills a topic: on the brokers of TEST_KAFKA_BROKERS, or else on an embedded Kafka.
+func (b *bench) setup(ctx context.Context) (err error) {
+	if b.dir, err = os.MkdirTemp("", "tilestream-bench-"); err != nil {
+		return err
+	}
+	b.close = append(b.close, func() error { return os.RemoveAll(b.dir) })
+	build := exec.CommandContext(ctx, "go", "build", "-o", b.dir, "tilestream/producer", "tilestream/consumer")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	b.kafka = broker.Config{Prefix: filepath.Base(b.dir), Partitions: 6}
+	b.where = "Kafka " + os.Getenv("TEST_KAFKA_BROKERS")
+	b.kafka.Brokers, b.kafka.Registry.URL = strings.Split(os.Getenv("TEST_KAFKA_BROKERS"), ","), os.Getenv("TEST_SCHEMA_REGISTRY_URL")
+	if os.Getenv("TEST_KAFKA_BROKERS") == "" || b.kafka.Registry.URL == "" {
+		k, err := local.StartKafka(ctx, filepath.Join(b.dir, "kafka"), slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		b.close = append([]func() error{k.Close}, b.close...)
+		b.kafka.Brokers, b.kafka.Registry.URL, b.where = k.Brokers, k.RegistryURL, "the embedded Kafka, in the bench's own process"
+	}
+	b.env = map[string]string{
+		"KAFKA_BROKERS": strings.Join(b.kafka.Brokers, ","), "SCHEMA_REGISTRY_URL": b.kafka.Registry.URL, "KAFKA_TOPIC_PREFIX": b.kafka.Prefix,
+		"HTTP_ADDR": "off", "LOG_LEVEL": "WARN",
+	}
+	size, err := messages.Publish(ctx, b.kafka, b.rows, b.rows)
+	if err != nil {
+		return err
+	}
+	b.where += fmt.Sprintf("; %d messages of %d bytes as Avro", b.rows, size/int64(max(b.rows, 1)))
+	return nil
+}
+
+// load has the consumer load the topic, as a group that has not been there, and wants every row.
+func (b *bench) load(ctx context.Context, warehouse, dataset, mode string, count func(context.Context) (int, error)) (cost, error) {
+	c, err := b.child(ctx, "consumer", map[string]string{
+		"WAREHOUSE_URL": warehouse, "WAREHOUSE_DATASET": dataset, "WRITE_MODE": cmp.Or(mode, "upsert"), "KAFKA_GROUP": fresh(b.kafka.Prefix),
+	})
+	if err != nil {
+		return c, err
+	}
+	n, err := count(ctx)
+	if err == nil && n != b.rows {
+		err = fmt.Errorf("%d rows are in the warehouse, %d in the topic", n, b.rows)
+	}
+	c.rows = b.rows
+	return c, err
+}
+
+var made int
+
+// fresh is a name that was not used before.
+func fresh(prefix string) string {
+	made++
+	return strings.ReplaceAll(fmt.Sprintf("%s_%d", prefix, made), "-", "_")
+}
+
+// fileURL is the URL of a place in the bench's directory.
+func (b *bench) fileURL(scheme, name string) string {
+	u := url.URL{Scheme: scheme, Path: filepath.ToSlash(filepath.Join(b.dir, name))}
+	return u.String()
+}

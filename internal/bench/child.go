@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"tilestream/internal/bench/messages"
+)
+
+// cost is what something has taken.
+type cost struct {
+	rows int
+	took time.Duration
+	cpu  time.Duration // of the process of ours, user and system; 0: not known
+	rss  int64         // most bytes resident; 0: not known
+	disk int64         // bytes in the warehouse; 0: not known
+}
+
+func (c cost) rate() float64 { return float64(c.rows) / c.took.Seconds() }
+
+// perMillion is the seconds of CPU that a million rows take.
+func (c cost) perMillion() float64 { return c.cpu.Seconds() / float64(c.rows) * 1e6 }
+
+// child runs a program of ours with -once, and watches it.
+func (b *bench) child(ctx context.Context, program string, env map[string]string) (c cost, err error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, program), "-once")
+	cmd.Env = []string{"HOME=" + b.dir, "PATH=" + os.Getenv("PATH")}
+	for _, vars := range []map[string]string{b.env, env} {
+		for name, value := range vars {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return c, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+			c.rss = max(c.rss, messages.Resident(cmd.Process.Pid))
+			continue
+		case err = <-ended:
+		}
+		break
+	}
+	c.took = time.Since(began)
+	if err != nil {
+		return c, fmt.Errorf("%s -once: %w\n%s", program, err, said.Bytes())
+	}
+	c.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return c, nil
+}

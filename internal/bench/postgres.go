@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// batch is how many rows are loaded at once, by us (BATCH_ROWS) and by what we are held against.
+const batch = 50_000
+
+// postgres measures loads into the server of TEST_POSTGRES_URL, beside COPY into a stage and INSERT ... ON CONFLICT of the same bytes.
+func (b *bench) postgres(ctx context.Context) ([]trial, error) {
+	server := os.Getenv("TEST_POSTGRES_URL")
+	if server == "" {
+		b.where += "; no PostgreSQL (TEST_POSTGRES_URL is not set)"
+		return nil, nil
+	}
+	db, err := pgx.Connect(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	var datasets []string
+	dataset := func() string {
+		datasets = append(datasets, fresh(b.kafka.Prefix))
+		return datasets[len(datasets)-1]
+	}
+	b.close = append([]func() error{func() error {
+		defer db.Close(context.WithoutCancel(ctx))
+		for _, d := range datasets {
+			if _, err := db.Exec(context.WithoutCancel(ctx), "DROP SCHEMA IF EXISTS "+pgx.Identifier{d}.Sanitize()+" CASCADE"); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}, b.close...)
+	load := func(ctx context.Context, dataset, mode string) (cost, error) {
+		table := pgx.Identifier{dataset, "messages"}.Sanitize()
+		c, err := b.load(ctx, server, dataset, mode, func(ctx context.Context) (n int, err error) {
+			err = db.QueryRow(ctx, "SELECT count(*) FROM "+table).Scan(&n)
+			return n, err
+		})
+		if err != nil {
+			return c, err
+		}
+		return c, db.QueryRow(ctx, "SELECT pg_total_relation_size($1)", table).Scan(&c.disk)
+	}
+	var full string // a dataset that has all rows, once there is one
+	raw := &rawPostgres{db: db}
+	upsert := func(ctx context.Context) (cost, error) {
+		d := dataset()
+		c, err := load(ctx, d, "")
+		if err == nil && full == "" {
+			full = d
+			err = raw.take(ctx, d)
+		}
+		return c, err
+	}
+	return []trial{
+		{"postgres, upsert", "postgres, raw upsert", upsert},
+		{"postgres, raw upsert", "", func(ctx context.Context) (cost, error) { return raw.load(ctx, dataset()) }},
+		{"postgres, upsert of rows that are there", "postgres, raw upsert of rows that are there", func(ctx context.Context) (cost, error) { return load(ctx, full, "") }},
+		{"postgres, raw upsert of rows that are there", "", func(ctx context.Context) (cost, error) { return raw.again(ctx) }},
+		{"postgres, append", "postgres, raw upsert", func(ctx context.Context) (cost, error) { return load(ctx, dataset(), "append") }},
+	}, nil
+}
+
+// rawPostgres loads with nothing between: batches in COPY's own binary form, as the server itself has written them.
+type rawPostgres struct {
+	db      *pgx.Conn
+	like    string // the table that is loaded
+	columns []string
+	batches [][]byte
+	rows    int
+	filled  string
+}
+
+// take reads the batches from a dataset that has been loaded.
+func (r *rawPostgres) take(ctx context.Context, dataset string) error {
+	r.like = pgx.Identifier{dataset, "messages"}.Sanitize()
+	rows, err := r.db.Query(ctx, "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum", r.like)
+	if err != nil {
+		return err
+	}
+	if r.columns, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return err
+	}
+	for at := 0; ; at += batch {
+		var b bytes.Buffer
+		tag, err := r.db.PgConn().CopyTo(ctx, &b, fmt.Sprintf("COPY (SELECT * FROM %s ORDER BY _kafka_offset, _kafka_partition LIMIT %d OFFSET %d) TO STDOUT BINARY", r.like, batch, at))
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return nil
+		}
+		r.rows += int(tag.RowsAffected())
+		r.batches = append(r.batches, b.Bytes())
+	}
+}
+
+func (r *rawPostgres) load(ctx context.Context, dataset string) (cost, error) {
+	r.filled = pgx.Identifier{dataset, "messages"}.Sanitize()
+	for _, sql := range []string{"CREATE SCHEMA " + pgx.Identifier{dataset}.Sanitize(), "CREATE TABLE " + r.filled + " (LIKE " + r.like + " INCLUDING ALL)"} {
+		if _, err := r.db.Exec(ctx, sql); err != nil {
+			return cost{}, err
+		}
+	}
+	return r.again(ctx)
+}
+
+// again loads the batches into the table that is there.
+func (r *rawPostgres) again(ctx context.Context) (cost, error) {
+	var set []string
+	for _, c := range slices.DeleteFunc(slices.Clone(r.columns), func(c string) bool { return c == "_id" }) {
+		c = pgx.Identifier{c}.Sanitize()
+		set = append(set, c+" = EXCLUDED."+c)
+	}
+	merge := fmt.Sprintf(`INSERT INTO %s AS held SELECT * FROM stage ON CONFLICT (_id) DO UPDATE SET %s
+		WHERE (held.updated_at, held._kafka_offset) < (EXCLUDED.updated_at, EXCLUDED._kafka_offset)`, r.filled, strings.Join(set, ", "))
+	began := time.Now()
+	for _, rows := range r.batches {
+		if err := pgx.BeginFunc(ctx, r.db, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "CREATE TEMP TABLE stage (LIKE "+r.filled+") ON COMMIT DROP"); err != nil {
+				return err
+			}
+			if _, err := tx.Conn().PgConn().CopyFrom(ctx, bytes.NewReader(rows), "COPY stage FROM STDIN BINARY"); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, merge)
+			return err
+		}); err != nil {
+			return cost{}, err
+		}
+	}
+	c := cost{rows: r.rows, took: time.Since(began)}
+	return c, r.db.QueryRow(ctx, "SELECT pg_total_relation_size($1)", r.filled).Scan(&c.disk)
+}
