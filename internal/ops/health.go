@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -15,7 +16,8 @@ import (
 
 // HTTP is where a program serves its health and whatever else it shows.
 type HTTP struct {
-	Addr string `env:"HTTP_ADDR, default=127.0.0.1:8080" help:"address of /healthz and /readyz; off for none"`
+	Addr  string `env:"HTTP_ADDR, default=127.0.0.1:8080" help:"address of /healthz and /readyz; off for none"`
+	Pprof bool   `env:"HTTP_PPROF" help:"true: /debug/pprof at HTTP_ADDR too, for go tool pprof, open to whoever reaches the address"`
 }
 
 // Listen opens the address; port 0 takes a free one. The listener is nil where the address is off. An address that
@@ -75,6 +77,22 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 	return nil
 }
 
+// profiled is the routes, and those of net/http/pprof where they are asked for.
+func (h HTTP) profiled(routes http.Handler) http.Handler {
+	if !h.Pprof {
+		return routes
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", routes)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index) // which has heap, goroutine and the like
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
 // During serves the routes while run is at work, until run returns; a server that fails ends run.
 func (h HTTP) During(ctx context.Context, routes http.Handler, run func(context.Context) error) error {
 	ln, err := h.Listen(ctx)
@@ -86,7 +104,7 @@ func (h HTTP) During(ctx context.Context, routes http.Handler, run func(context.
 	served := make(chan error, 1)
 	go func() {
 		defer stop()
-		served <- Serve(ctx, ln, routes)
+		served <- Serve(ctx, ln, h.profiled(routes))
 	}()
 	err = run(ctx)
 	stop()

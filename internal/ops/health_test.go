@@ -76,3 +76,35 @@ func TestHealthOff(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestPprof: profiles are there when they are asked for, beside the other routes, and else they are not.
+func TestPprof(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		ln, err := HTTP{Addr: "127.0.0.1:0"}.Listen(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := ln.Addr().String()
+		_ = ln.Close()
+		err = HTTP{Addr: addr, Pprof: on}.During(t.Context(), Routes(nil), func(ctx context.Context) error {
+			for path, want := range map[string]bool{"/healthz": true, "/debug/pprof/": on, "/debug/pprof/heap": on, "/debug/pprof/profile?seconds=1": on, "/debug/pprof/trace?seconds=0": on} {
+				req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
+				if err != nil {
+					return err
+				}
+				resp, err := http.DefaultClient.Do(req)
+				if err != nil {
+					return err
+				}
+				_ = resp.Body.Close()
+				if got := resp.StatusCode == http.StatusOK; got != want {
+					t.Errorf("HTTP_PPROF=%v: %s answers %s", on, path, resp.Status)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -85,7 +85,7 @@ func (l *lane) run(ctx context.Context) error {
 		return err
 	}
 	defer cl.Close()
-	tx := &transactions{client: cl, checkpoints: checkpoints, partition: l.partition, pages: make(chan *publication)}
+	tx := &transactions{client: cl, checkpoints: checkpoints, partition: l.partition, pages: make(chan *publication, waitingPages)}
 	started, err := l.take(ctx, tx)
 	if err != nil {
 		return err

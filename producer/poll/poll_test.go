@@ -105,6 +105,28 @@ func TestNothingNewCostsNoTransaction(t *testing.T) {
 	}
 }
 
+// TestPagesShareATransaction has the first transaction wait until all pages are fetched: those behind it are committed together.
+func TestPagesShareATransaction(t *testing.T) {
+	r := newRig(t)
+	const pages = 10
+	for i := range 100 * pages {
+		r.putAt(r.tiledesk.Project, "leads", fmt.Sprint("lead-", i), 1, time.Now().Add(-time.Hour+time.Duration(i)*time.Second))
+	}
+	ends := r.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Count: -1, Observe: true, When: func(kmsg.Request) bool {
+		for wait := time.Now().Add(2 * time.Second); r.tiledesk.Calls("leads") > 0 && r.tiledesk.Calls("leads") < pages && time.Now().Before(wait); {
+			time.Sleep(time.Millisecond)
+		}
+		return true
+	}})
+	r.mustOnce("leads")
+	if n := len(r.published("leads")); n != 100*pages {
+		t.Errorf("%d leads are published, want %d", n, 100*pages)
+	}
+	if n := ends.Hits(); n >= pages { // there are those of the lane, too
+		t.Errorf("%d ends of transactions for %d pages", n, pages)
+	}
+}
+
 // TestStoppedAnywhere stops a producer at random moments, loses replies of the broker, and lets the source change all the
 // while. In the end every topic holds every document's last version, and none twice in a row.
 func TestStoppedAnywhere(t *testing.T) {
@@ -113,13 +135,13 @@ func TestStoppedAnywhere(t *testing.T) {
 	version := map[string]int{}
 	change := func(n int) {
 		for range n {
-			id := fmt.Sprintf("%02d", rnd.IntN(60))
+			id := fmt.Sprintf("%03d", rnd.IntN(400)) // pages of 100
 			version[id]++
 			r.put(r.tiledesk.Project, "leads", "lead-"+id, version[id])
 			r.put(r.tiledesk.Project, "tags", "tag-"+id, version[id])
 		}
 	}
-	change(100)
+	change(800)
 	keys := []kmsg.Key{kmsg.Produce, kmsg.EndTxn, kmsg.InitProducerID, kmsg.AddPartitionsToTxn}
 	for range 25 {
 		lost := r.cluster.Fault(kfake.Fault{Keys: keys[rnd.IntN(len(keys)):][:1], Err: kerr.RequestTimedOut, Count: 1,
@@ -128,7 +150,7 @@ func TestStoppedAnywhere(t *testing.T) {
 		_ = r.once(ctx, "leads", "tags") // its end is a matter of luck
 		cancel()
 		lost.Remove()
-		change(rnd.IntN(20))
+		change(rnd.IntN(200))
 	}
 	r.mustOnce("leads", "tags")
 	for _, resource := range []string{"leads", "tags"} {

@@ -2,6 +2,7 @@ package poll
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,47 +81,101 @@ func emit(f func(project, resource string, why error), s *stream, why error) {
 	}
 }
 
-// poll reads pages to the end of the stream and has each committed before it goes on; from moves along. A page that
+// poll reads pages to the end of the stream, while those before are being committed; from moves along with what is. A page that
 // brings nothing and leaves the checkpoint as it is costs no transaction.
 func (s *stream) poll(ctx context.Context, from *tiledesk.Cursor, tx *transactions) error {
 	was, err := encodeCursor(*from)
 	if err != nil {
 		return err
 	}
+	ahead := ahead{stream: s, from: from}
 	for page, err := range s.client.Pages(ctx, s.resource, *from) {
-		if err != nil {
-			return err
+		if err == nil {
+			was, err = ahead.publish(ctx, tx, page, was)
 		}
-		now, err := encodeCursor(page.Next)
-		if err != nil {
-			return err
+		if err == nil {
+			err = ahead.settle(aheadBytes)
 		}
-		if len(page.Docs)+len(page.Deleted) > 0 || !bytes.Equal(was, now) {
-			records, refused, err := s.records(ctx, page)
-			if err != nil {
+		if err != nil {
+			return cmp.Or(ahead.settle(0), err) // why a transaction failed, before what came of it
+		}
+	}
+	return ahead.settle(0)
+}
+
+// aheadBytes is how much of a stream may be handed over before the oldest of it is committed: enough for a transaction's time, and
+// what a stream takes of memory beside a page.
+const aheadBytes = 2 << 20
+
+// ahead is what a poll has handed over and does not know to be committed, oldest first.
+type ahead struct {
+	*stream
+	from  *tiledesk.Cursor
+	pages []underway
+	bytes int
+}
+
+type underway struct {
+	*publication // nil: it brought nothing
+	next         tiledesk.Cursor
+	docs, total  int
+	refused      int
+}
+
+// publish hands a page over, and returns the checkpoint behind it. was is the one before.
+func (a *ahead) publish(ctx context.Context, tx *transactions, page tiledesk.Page, was []byte) ([]byte, error) {
+	now, err := encodeCursor(page.Next)
+	if err != nil {
+		return nil, err
+	}
+	u := underway{next: page.Next, docs: len(page.Docs) + len(page.Deleted), total: page.Total}
+	if u.docs > 0 || !bytes.Equal(was, now) {
+		var records []*kgo.Record
+		if records, u.refused, err = a.records(ctx, page); err != nil {
+			return nil, err
+		}
+		if u.refused > 0 {
+			if _, err := dlq.Ensure(ctx, tx.client, a.kafka, a.log, a.resource.Topic(a.kafka.Prefix)); err != nil {
+				return nil, err
+			}
+		}
+		if u.publication, err = tx.publish(ctx, records, a.key(), now); err != nil {
+			return nil, err
+		}
+		a.bytes += u.bytes
+	}
+	a.pages = append(a.pages, u)
+	return now, nil
+}
+
+// settle waits until no more than so many bytes are under way. The error is a *transactionError.
+func (a *ahead) settle(most int) error {
+	for len(a.pages) > 0 && (most == 0 || a.bytes > most || a.pages[0].publication == nil) {
+		u := a.pages[0]
+		a.pages = a.pages[1:]
+		if u.publication != nil {
+			if err := <-u.done; err != nil {
+				a.pages = nil // the lane starts again from the log
 				return err
 			}
-			topic := s.resource.Topic(s.kafka.Prefix)
-			if refused > 0 {
-				if _, err := dlq.Ensure(ctx, tx.client, s.kafka, s.log, topic); err != nil {
-					return err
-				}
-			}
-			if err := tx.publish(ctx, records, s.key(), now); err != nil {
-				return err
-			}
-			if refused > 0 {
-				s.buried.Add(int64(refused))
-				s.log.Error("documents, or values of them, cannot be published and were set aside; consumer dlq list shows them, and why",
-					"project", s.client.Project(), "resource", s.resource.Name, "documents", refused, "topic", broker.DLQName(topic))
-			}
-			if s.events.Published != nil {
-				s.events.Published(s.client.Project(), s.resource.Name, len(page.Docs)+len(page.Deleted), page.Total)
-			}
+			a.bytes -= u.bytes
+			a.committed(u)
 		}
-		*from, was = page.Next, now
+		*a.from = u.next
 	}
 	return nil
+}
+
+// committed tells of a page that is in Kafka.
+func (a *ahead) committed(u underway) {
+	if u.refused > 0 {
+		a.buried.Add(int64(u.refused))
+		a.log.Error("documents, or values of them, cannot be published and were set aside; consumer dlq list shows them, and why",
+			"project", a.client.Project(), "resource", a.resource.Name, "documents", u.refused, "topic", broker.DLQName(a.resource.Topic(a.kafka.Prefix)))
+	}
+	if a.events.Published != nil {
+		a.events.Published(a.client.Project(), a.resource.Name, u.docs, u.total)
+	}
 }
 
 // records frames a page for the resource's topic: its documents, and a tombstone for what is deleted. A document that cannot

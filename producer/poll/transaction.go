@@ -9,7 +9,7 @@ import (
 	"tilestream/internal/broker"
 )
 
-// transactions commits pages, one transaction at a time. Pages of several streams that wait together share one.
+// transactions commits pages, one transaction at a time. Pages that wait together share one, be they of one stream or of several.
 type transactions struct {
 	client      *kgo.Client
 	checkpoints string // topic
@@ -24,8 +24,12 @@ const recordOverhead = 256
 // publication is a page's records and checkpoint, to be committed together.
 type publication struct {
 	records []*kgo.Record
+	bytes   int
 	done    chan error // buffered; gets exactly one answer
 }
+
+// waitingPages is how many pages may wait for their turn.
+const waitingPages = 64
 
 // transactionError says that a transaction failed, that its outcome is unknown, or that the log could not be read: only the
 // log tells what holds, so the lane starts again from it.
@@ -34,35 +38,40 @@ type transactionError struct{ err error }
 func (e *transactionError) Error() string { return e.err.Error() }
 func (e *transactionError) Unwrap() error { return e.err }
 
-// publish has the records committed together with the checkpoint, and returns once they are. ctx only bounds the wait
-// for a turn: what has begun comes to its end. What is too large for Kafka is refused here: it would fail a transaction that
-// other streams share, and each one after it.
-func (t *transactions) publish(ctx context.Context, records []*kgo.Record, key string, checkpoint []byte) error {
-	records = append(records, &kgo.Record{Topic: t.checkpoints, Partition: t.partition, Key: []byte(key), Value: checkpoint})
-	for _, r := range records {
+// publish hands over records that are to be committed together with the checkpoint, in the order in which it is called. The publication's
+// done tells when they are. ctx only bounds the wait for a place: what was handed over comes to its end. What is too large for Kafka is refused here: it would
+// fail a transaction that other pages share, and each one after it.
+func (t *transactions) publish(ctx context.Context, records []*kgo.Record, key string, checkpoint []byte) (*publication, error) {
+	p := &publication{records: append(records, &kgo.Record{Topic: t.checkpoints, Partition: t.partition, Key: []byte(key), Value: checkpoint}), done: make(chan error, 1)}
+	for _, r := range p.records {
 		if err := fits(r); err != nil {
-			return err
+			return nil, err
 		}
+		p.bytes += sizeOf(r)
 	}
-	p := &publication{records: records, done: make(chan error, 1)}
 	select {
 	case t.pages <- p:
-		return <-p.done
+		return p, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
 // fits is an error for a record that is larger than a topic takes.
 func fits(r *kgo.Record) error {
+	if sizeOf(r) > broker.MaxMessageBytes {
+		return broker.TooLarge(r)
+	}
+	return nil
+}
+
+// sizeOf is what a record takes at most, in bytes.
+func sizeOf(r *kgo.Record) int {
 	size := len(r.Key) + len(r.Value) + recordOverhead
 	for _, h := range r.Headers {
 		size += len(h.Key) + len(h.Value)
 	}
-	if size > broker.MaxMessageBytes {
-		return broker.TooLarge(r)
-	}
-	return nil
+	return size
 }
 
 // run commits what comes in until pages is closed. After the first transaction that fails nothing more is committed:
