@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"tilestream/schemas"
 )
 
 // record is a document with the few fields that the walks go by.
@@ -41,51 +44,62 @@ type list struct {
 // could not be kept apart from others, and skipping it would lose it.
 func parseList(body []byte, key string) (list, error) {
 	l := list{count: -1, limit: -1, page: -1}
-	var items []json.RawMessage
-	if body = bytes.TrimSpace(body); len(body) > 0 && body[0] == '[' {
-		if err := json.Unmarshal(body, &items); err != nil {
+	raw := bytes.TrimSpace(body)
+	if len(raw) == 0 || raw[0] != '[' {
+		envelope := map[string][]byte{}
+		if err := schemas.Members(raw, func(key, value []byte) { envelope[string(key)] = value }); err != nil {
 			return list{}, err
 		}
-	} else {
-		var envelope map[string]json.RawMessage
-		if err := json.Unmarshal(body, &envelope); err != nil {
-			return list{}, err
-		}
-		raw, ok := envelope[key]
-		if key == "" || !ok {
+		if raw = envelope[key]; key == "" || raw == nil {
 			return list{}, fmt.Errorf("no list %q in it", key)
 		}
-		if err := json.Unmarshal(raw, &items); err != nil || items == nil {
+		if raw[0] != '[' {
 			return list{}, fmt.Errorf("%q in it is not a list", key)
 		}
 		l.count = max(number(envelope["count"]), number(envelope["total"]))
 		l.limit = number(envelope["perPage"])
 		l.page = number(envelope["page"])
 	}
+	items, err := schemas.Items(raw)
+	if err != nil {
+		return list{}, err
+	}
+	l.records = make([]record, len(items))
 	for i, raw := range items {
-		rec, err := parseRecord(raw)
-		if err != nil {
+		if l.records[i], err = parseRecord(raw); err != nil {
 			return list{}, fmt.Errorf("item %d: %w", i, err)
 		}
-		l.records = append(l.records, rec)
 	}
 	return l, nil
 }
 
-func parseRecord(raw json.RawMessage) (record, error) {
-	// Not a struct: its fields would take _ID for _id (encoding/json ignores case), which the codec does not.
-	var f map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &f); err != nil {
+// parseRecord finds the fields by their names to the letter, as the codec does.
+func parseRecord(raw []byte) (record, error) {
+	r := record{Doc: Doc{JSON: raw}}
+	if err := schemas.Members(raw, func(key, value []byte) {
+		switch string(key) {
+		case "_id":
+			r.ID = text(value)
+		case "createdAt":
+			r.created = date(value)
+		case "updatedAt":
+			r.updated = date(value)
+		case "request_id":
+			r.requestID = text(value)
+		}
+	}); err != nil {
 		return record{}, err
 	}
-	id := text(f["_id"])
-	if id == "" {
+	if r.ID == "" {
 		return record{}, errors.New("a document without an _id")
 	}
-	return record{Doc: Doc{ID: id, JSON: raw}, created: date(f["createdAt"]), updated: date(f["updatedAt"]), requestID: text(f["request_id"])}, nil
+	return r, nil
 }
 
 func text(raw json.RawMessage) string {
+	if n := len(raw); n >= 2 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
+		return string(raw[1 : n-1])
+	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
 		return ""
