@@ -93,7 +93,7 @@ func (f *snowflake) advice(err error, e *sf.SnowflakeError) string {
 	case strings.Contains(strings.ToUpper(said), strings.ToUpper(snowflakeStage)) && (number == 3001 || number == 2003):
 		return "somebody else has made the stage, or dropped it: GRANT READ, WRITE ON STAGE " + schema + "." + snowflakeDialect.name(snowflakeStage) + " TO " + role + "; the next start makes it where there is none"
 	case number == 3001 || number == 3041 || state == "42501":
-		return fmt.Sprintf("an administrator can: CREATE SCHEMA IF NOT EXISTS %s; %s; GRANT USAGE, CREATE TABLE, CREATE STAGE ON SCHEMA %[1]s TO %[3]s", schema, useDatabase, role)
+		return fmt.Sprintf("an administrator can: CREATE SCHEMA IF NOT EXISTS %s; %s; GRANT USAGE, CREATE TABLE, CREATE VIEW, CREATE STAGE ON SCHEMA %[1]s TO %[3]s", schema, useDatabase, role)
 	case number == 2003 && strings.Contains(strings.ToUpper(said), "_TILESTREAM_"):
 		return "one of Tilestream's own tables was dropped: the next start makes it again, and loads again what the ledger no longer has"
 	case number == 2003 || number == 2043:

@@ -29,7 +29,7 @@ var (
 // What stands in the way when a consumer starts is one error that says what came back and what to do.
 func TestSnowflakeMistakes(t *testing.T) {
 	t.Parallel()
-	const schemaGrant = `CREATE SCHEMA IF NOT EXISTS WAREHOUSE_DB.TILEDESK; GRANT USAGE ON DATABASE WAREHOUSE_DB TO ROLE TILESTREAM; GRANT USAGE, CREATE TABLE, CREATE STAGE ON SCHEMA WAREHOUSE_DB.TILEDESK TO ROLE TILESTREAM`
+	const schemaGrant = `CREATE SCHEMA IF NOT EXISTS WAREHOUSE_DB.TILEDESK; GRANT USAGE ON DATABASE WAREHOUSE_DB TO ROLE TILESTREAM; GRANT USAGE, CREATE TABLE, CREATE VIEW, CREATE STAGE ON SCHEMA WAREHOUSE_DB.TILEDESK TO ROLE TILESTREAM`
 	for name, c := range map[string]struct {
 		signIn *snowflakeRefusal
 		at     string // statements that are refused, by how they begin
@@ -108,7 +108,7 @@ func TestSnowflakeRefusedWrites(t *testing.T) {
 	}{
 		"no right to the stage": {"PUT", snowflakeNoStage, `GRANT READ, WRITE ON STAGE WAREHOUSE_DB.TILEDESK._TILESTREAM_STAGE TO ROLE TILESTREAM`, false},
 		"stage dropped":         {"PUT", snowflakeStageGone, "the next start makes it", false},
-		"no right to tables":    {"CREATE TRANSIENT", snowflakeNoSchema, "GRANT USAGE, CREATE TABLE, CREATE STAGE ON SCHEMA", false},
+		"no right to tables":    {"CREATE TRANSIENT", snowflakeNoSchema, "GRANT USAGE, CREATE TABLE, CREATE VIEW, CREATE STAGE ON SCHEMA", false},
 		"no warehouse":          {"COPY", snowflakeNoWork, "AUTO_RESUME = TRUE", false},
 		"quota used up":         {"COPY", snowflakeNoQuota, "raise the resource monitor's", false},
 		"quota used up later":   {"UPDATE", snowflakeNoQuota, "raise the resource monitor's", false},
