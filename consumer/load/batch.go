@@ -207,9 +207,7 @@ func (bs *batches) close() {
 //
 // Age is looked at when the writer is free, so that a slow warehouse makes batches larger, not more.
 func (bs *batches) take(now time.Time, early bool) (*batch, time.Duration) {
-	if len(bs.closed) > 0 {
-		b := bs.closed[0]
-		bs.closed = slices.Delete(bs.closed, 0, 1)
+	if b := bs.takeClosed(); b != nil {
 		return b, 0
 	}
 	if bs.open == nil {
@@ -221,6 +219,16 @@ func (bs *batches) take(now time.Time, early bool) (*batch, time.Duration) {
 	b := bs.open
 	bs.open = nil
 	return b, 0
+}
+
+// takeClosed returns the oldest closed batch; nil if there is none.
+func (bs *batches) takeClosed() *batch {
+	if len(bs.closed) == 0 {
+		return nil
+	}
+	b := bs.closed[0]
+	bs.closed = slices.Delete(bs.closed, 0, 1)
+	return b
 }
 
 // crowded tells that the writer is behind: no more should be fetched for the table.

@@ -31,8 +31,69 @@ func (r *rows) release(m *budget) {
 	m.correct(-r.held)
 }
 
-// build decodes a batch under a load id of its own. From is what the ledger says now: the table's batches are written in
-// order, so that it is the To of the one before.
+// ahead is a batch whose rows are built while the one before it is being written.
+type ahead struct {
+	batch  *batch
+	rows   *rows // nil where they could not be built; the writer will see why
+	done   chan struct{}
+	cancel context.CancelFunc
+}
+
+// buildAhead takes the next batch into the hand, if one is closed, and begins to build its rows.
+func (w *writer) buildAhead(ctx context.Context) {
+	if len(w.hand) > 1 {
+		return
+	}
+	w.mu.Lock()
+	b := w.t.takeClosed()
+	w.flow(w.t)
+	w.mu.Unlock()
+	if b == nil {
+		return
+	}
+	w.hand = append(w.hand, b)
+	a := &ahead{batch: b, done: make(chan struct{})}
+	ctx, a.cancel = context.WithCancel(ctx)
+	w.ahead = a
+	go func() {
+		defer close(a.done)
+		a.rows, _ = w.build(ctx, b)
+	}()
+}
+
+// built returns the rows of a batch that were built ahead; nil if they were not.
+func (w *writer) built(b *batch) *rows {
+	a := w.ahead
+	if a == nil || a.batch != b {
+		return nil
+	}
+	<-a.done
+	a.cancel()
+	w.ahead = nil
+	return a.rows
+}
+
+// discard gives up what was built ahead. Its batch stays in the hand.
+func (w *writer) discard() {
+	if w.ahead != nil {
+		w.ahead.cancel()
+		w.built(w.ahead.batch).release(w.memory)
+	}
+}
+
+// ranges are what a batch covers. From is what the ledger says now: the table's batches are written in order, so that it is the To of
+// the one before.
+func (w *writer) ranges(b *batch) (ranges []sink.Range, bytes int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range b.parts {
+		ranges = append(ranges, sink.Range{Partition: p.Partition, From: p.ledger, To: p.to})
+		bytes += p.bytes
+	}
+	return ranges, bytes
+}
+
+// build decodes a batch under a load id of its own.
 func (w *writer) build(ctx context.Context, b *batch) (*rows, error) {
 	id, err := uuid.NewV7() // sorts by time
 	if err != nil {
@@ -41,12 +102,6 @@ func (w *writer) build(ctx context.Context, b *batch) (*rows, error) {
 	r := &rows{parts: len(b.parts)}
 	r.ID, r.Again = id.String(), w.cfg.replay != nil
 	r.Table = sink.Table{Name: w.t.name, Key: keyColumn, Offset: offsetColumn}
-	w.mu.Lock()
-	for _, p := range b.parts {
-		r.Ranges = append(r.Ranges, sink.Range{Partition: p.Partition, From: p.ledger, To: p.to})
-		r.Bytes += p.bytes
-	}
-	w.mu.Unlock()
 	if b.rows == 0 {
 		return r, nil
 	}

@@ -26,14 +26,15 @@ type table struct {
 	ready   chan struct{}      // of size 1: there may be something to take
 }
 
-// writer writes the batches of one table, one at a time.
+// writer writes the batches of one table, one at a time, and builds the rows of the next one meanwhile.
 type writer struct {
 	*loader
 	t        *table
 	layouts  map[int]*layout // by writer schema id
 	last     *layout         // for tombstones, which have no schema
 	prepared *layout         // the table fits it
-	hand     []*batch        // what is being written: a batch, or what is left of the halves it was cut into
+	hand     []*batch        // what is being written: a batch, or what is left of the halves it was cut into; and then the next
+	ahead    *ahead          // of the last in hand; nil: none
 	boxes    map[*partition]*dlq.Box
 	first    error // of the dead of this run
 }
@@ -45,6 +46,7 @@ func (l *loader) newWriter(t *table) *writer {
 // run writes batches until ctx ends.
 func (w *writer) run(ctx context.Context) error {
 	defer func() {
+		w.discard()
 		for p := range w.boxes {
 			w.unbox(p)
 		}
@@ -116,7 +118,7 @@ func (w *writer) write(ctx context.Context, b *batch) (err error) {
 // that cannot be decoded, goes to the dead letters, and the ledger past it.
 func (w *writer) load(ctx context.Context, b *batch) (refused bool, err error) {
 	started := time.Now()
-	var rows *rows
+	rows := w.built(b)
 	var gone []dead  // to be set aside
 	var failed error // the last write's; nil once the ledger has been asked what became of it
 	defer func() { rows.release(w.memory) }()
@@ -160,11 +162,14 @@ func (w *writer) load(ctx context.Context, b *batch) (refused bool, err error) {
 			if gone = rows.dead; len(gone) > 0 {
 				continue
 			}
+			rows.Ranges, rows.Bytes = w.ranges(b)
+			w.buildAhead(ctx)
 			var stats sink.Stats
 			if stats, failed = w.apply(ctx, rows); failed == nil {
 				w.done(b.parts, rows.ID, stats, started)
 				return nil
 			}
+			w.discard() // what follows may change the batch that it is of, and needs the memory
 			var rejected *sink.RejectedError
 			var unprepared *prepareError
 			switch {

@@ -145,6 +145,80 @@ func TestWriteOutcomes(t *testing.T) {
 	}
 }
 
+// The rows of the next batch are built while one is being written, and given up where the write fails; each record lands once.
+func TestBuildsAhead(t *testing.T) {
+	lose := func(l *loader, ps []*partition) { l.mu.Lock(); l.drop(ps[0].Partition); l.mu.Unlock() }
+	for name, c := range map[string]struct {
+		first  fault
+		during func(l *loader, ps []*partition) // the first write
+		tight  bool                             // no memory for two batches
+		ledger [2]int64
+	}{
+		"works":                       {ledger: [2]int64{20, 20}},
+		"fails":                       {first: before, ledger: [2]int64{20, 20}},
+		"reply lost":                  {first: after, ledger: [2]int64{20, 20}},
+		"rejected, and cut in halves": {first: reject, ledger: [2]int64{20, 20}},
+		"no memory":                   {tight: true, ledger: [2]int64{20, 20}},
+		"no memory, rejected":         {first: reject, tight: true, ledger: [2]int64{20, 20}},
+		"a partition is lost":         {during: lose, ledger: [2]int64{10, 20}}, // the write under way is the last of it
+		"fails, a partition is lost":  {first: before, during: lose, ledger: [2]int64{0, 20}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWarehouse()
+				l, writer, ps := offline(Config{BatchAge: time.Second}, w)
+				writer.t.rows = 20
+				for offset := range int64(20) {
+					l.feed(t, ps[0], offset)
+					l.feed(t, ps[1], offset)
+				}
+				if c.tight {
+					l.memory.limit = l.memory.records + 1
+				}
+				first := true
+				w.fault = func(sink.Batch) fault {
+					if !first {
+						return none
+					}
+					first = false
+					return c.first
+				}
+				w.entered = func(_ context.Context, b sink.Batch) {
+					if !first {
+						return
+					}
+					synctest.Wait()
+					if built := l.memory.rows > sizeOf(b.Rows); built == c.tight {
+						t.Errorf("the rows of the next batch are built: %t", built)
+					}
+					if c.during != nil {
+						c.during(l, ps)
+					}
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- writer.run(ctx) }()
+				time.Sleep(time.Minute)
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				if got := [2]int64{w.ledger[ps[0].Partition], w.ledger[ps[1].Partition]}; got != c.ledger {
+					t.Errorf("ledger at %v, want %v", got, c.ledger)
+				}
+				for place, n := range w.places() {
+					if n != 1 {
+						t.Errorf("%v is there %d times", place, n)
+					}
+				}
+				if l.memory.records != 0 || l.memory.rows != 0 {
+					t.Errorf("%d bytes of records and %d of rows are still accounted", l.memory.records, l.memory.rows)
+				}
+			})
+		})
+	}
+}
+
 // A write that is under way when Run has to stop is let finish, within reason.
 func TestShutdownLetsWriteFinish(t *testing.T) {
 	for name, c := range map[string]struct {

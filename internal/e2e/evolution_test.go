@@ -136,6 +136,7 @@ func TestEvolution(t *testing.T) {
 				into["postgres"] = map[string]string{"WAREHOUSE_URL": Service(t, "TEST_POSTGRES_URL"), "KAFKA_GROUP": unique("postgres"), "WAREHOUSE_DATASET": unique("evolution")}
 			}
 			e.stream(t, into)
+			e.noLetters(t)
 			for name, env := range into {
 				t.Run(name, func(t *testing.T) {
 					p := e.with(t, env)
@@ -197,6 +198,22 @@ func (e *evolution) publish(t *testing.T, p *pipeline) {
 	p.poll.Once = true
 	if err := poll.Run(t.Context(), p.poll, p.kafka, clients, poll.Events{}); err != nil && !errors.Is(err, ops.ErrDeadLetters) {
 		t.Fatal(err)
+	}
+}
+
+// noLetters holds that everything became rows.
+func (e *evolution) noLetters(t *testing.T) {
+	t.Helper()
+	p := e.with(t, nil)
+	for table := range e.want {
+		letters, _, err := dlq.Read(t.Context(), p.kafka, p.kafka.Prefix+"."+table, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range letters {
+			raw, err := l.Original()
+			t.Errorf("%s: dead letter of %s: %s %s: %s (%v)", l.Sink, l.Key, l.Column, l.Reason, raw, err)
+		}
 	}
 }
 

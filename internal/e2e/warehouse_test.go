@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -199,6 +200,8 @@ func same(t testing.TB, want, got any) bool {
 	case json.Number:
 		text, ok := got.(string) // of a column that became text
 		return ok && json.Valid([]byte(text)) && equal(want, json.Number(text))
+	case bool:
+		return got == strconv.FormatBool(want) // in a JSON field, as it is in Kafka
 	case string:
 		g, ok := got.(string)
 		if !ok {
