@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"tilestream/consumer/sink"
@@ -283,10 +284,30 @@ func (w *writer) apply(ctx context.Context, r *rows) (sink.Stats, error) {
 		w.prepared = r.layout
 	}
 	stats, err := w.to.Write(ctx, r.Batch)
+	var rejected *sink.RejectedError
+	for wide := ""; errors.As(err, &rejected) && rejected.Text && rejected.Column != wide; wide = rejected.Column {
+		if err := w.to.Prepare(ctx, asText(r.Table, rejected.Column)); err != nil {
+			return sink.Stats{}, &prepareError{fmt.Errorf("make column %s of table %s text: %w", rejected.Column, w.t.name, err)}
+		}
+		stats, err = w.to.Write(ctx, r.Batch)
+	}
 	if err != nil && !errors.Is(err, sink.ErrFenced) {
 		w.prepared = nil // the table may be gone
 	}
 	return stats, err
+}
+
+// asText is a table one of whose columns is text. An integer that a column of doubles does not hold makes it one: it was written before
+// the field's first fraction, and another partition was faster.
+func asText(t sink.Table, column string) sink.Table {
+	fields := t.Schema.Fields()
+	for i, f := range fields {
+		if f.Name == column {
+			fields[i].Type = arrow.BinaryTypes.String
+		}
+	}
+	t.Schema = arrow.NewSchema(fields, nil)
+	return t
 }
 
 // outlive returns a context that ends grace after ctx.

@@ -96,7 +96,7 @@ func fit(name string, a arrow.Array, to kind) (arrow.Array, error) {
 			continue
 		}
 		if err := appendAs(b, a, i, from, to); err != nil {
-			return nil, &RejectedError{Column: name, Err: err}
+			return nil, &RejectedError{Column: name, Text: true, Err: err}
 		}
 	}
 	return b.NewArray(), nil

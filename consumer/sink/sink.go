@@ -98,6 +98,7 @@ var ErrFenced = errors.New("ledger has moved: another consumer owns the partitio
 // RejectedError reports that the warehouse refuses the batch's values; the batch can be cut in halves to find the row.
 type RejectedError struct {
 	Column string // where the warehouse names it
+	Text   bool   // as text the column would hold the value: a Table that has it as such can be prepared
 	Err    error
 }
 

@@ -1,6 +1,7 @@
 package sinktest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -45,6 +46,28 @@ var tables = []testCase{
 	{"an int32 becomes an int64", func(s *suite) { s.widen(Int32, int32(-2147483648), Int64, int64(-9007199254740993)) }},
 	{"an int32 becomes a float64", func(s *suite) { s.widen(Int32, int32(-2147483648), Float64, 0.5) }},
 	{"an int64 becomes a float64", func(s *suite) { s.widen(Int64, int64(9007199254740992), Float64, 0.5) }},
+	{"an int64 that a column of float64 does not hold asks for text", func(s *suite) {
+		w, row := s.open(), func(id string, n any, offset int64) Row {
+			return Row{"_id": id, "n": n, "updated_at": at(1), "_kafka_offset": offset}
+		}
+		float, integer, text := Table("things", Column("n", Float64)), Table("things", Column("n", Int64)), Table("things", Column("n", String))
+		s.prepare(w, float)
+		s.write(w, s.batch(float, []Row{row("a", 0.5, 0)}, Span(0, 0, 1)), sink.Stats{Inserted: 1})
+		s.prepare(w, integer)
+		b := s.batch(integer, []Row{row("b", int64(9007199254740992), 1), row("c", int64(9007199254740993), 2)}, Span(0, 1, 3))
+		stats, err := w.Write(s.Context(), b)
+		var rejected *sink.RejectedError
+		switch {
+		case err == nil:
+			s.Logf("kept beside doubles: %+v", stats)
+			return
+		case !errors.As(err, &rejected) || !rejected.Text || rejected.Column != "n":
+			s.Fatalf("Write: %v, want a *RejectedError about n that asks for text", err)
+		}
+		s.prepare(w, text)
+		s.write(w, b, sink.Stats{Inserted: 2})
+		s.wantRows(text, row("a", "0.5", 0), row("b", "9007199254740992", 1), row("c", "9007199254740993", 2))
+	}},
 	{"Prepare by many at once", func(s *suite) {
 		var wg sync.WaitGroup
 		for i := range 4 {
