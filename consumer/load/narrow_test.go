@@ -22,7 +22,9 @@ func TestIntegerComesAfterFraction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.codec.Evolve(func(string) schemas.Rules { return schemas.Rules{Columns: schemas.Evolve, Types: schemas.Evolve, MaxNewFields: 10} }, func(schemas.Change) {})
+	w.codec.Evolve(func(string) schemas.Rules {
+		return schemas.Rules{Columns: schemas.Evolve, Types: schemas.Evolve, MaxNewFields: 10}
+	}, func(schemas.Change) {})
 	frame := func(doc string) []byte {
 		value, _, err := w.codec.Encode(t.Context(), rs[0], []byte(doc))
 		if err != nil {
