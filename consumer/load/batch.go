@@ -14,8 +14,8 @@ type limits struct {
 	age   time.Duration
 }
 
-// maxClosed is how many closed batches of a table may wait for its writer; then fetching of the table pauses.
-const maxClosed = 2
+// maxClosed is how many closed batches of a table may wait, beside the one that is built ahead; then fetching of the table pauses.
+const maxClosed = 1
 
 // rowOverhead is what a record costs beside its key and value: its row, and its share of slices that have grown.
 const rowOverhead = 128
@@ -23,7 +23,7 @@ const rowOverhead = 128
 // noSchema stands for the writer schema of what has none: tombstones and markers.
 const noSchema = -1
 
-// row is one record, copied out of the fetch it came in: a record of a quiet table must not keep a whole fetch alive.
+// row is one record. In a part it is copied out of the fetch it came in: a record of a quiet table must not keep a whole fetch alive.
 type row struct {
 	offset  int64
 	time    int64 // record timestamp, ms
@@ -45,9 +45,30 @@ func (r row) size() int64 {
 // go back leaves the others of the batch untouched.
 type part struct {
 	*partition
-	to    int64 // position after the last record or marker
-	rows  []row
-	bytes int64
+	to     int64 // position after the last record or marker
+	rows   []row
+	bytes  int64
+	memory []byte // what keys and values of rows are copied into next
+}
+
+// Memory of a part is taken in pieces, so that the garbage collector has few objects to look at; in small ones first, since most topics are
+// quiet.
+const (
+	minPiece = 1 << 10
+	maxPiece = 256 << 10
+)
+
+// own copies bytes of a fetch into the part's memory.
+func (p *part) own(b []byte) []byte {
+	if b == nil {
+		return nil
+	}
+	if cap(p.memory)-len(p.memory) < len(b) {
+		p.memory = make([]byte, 0, max(len(b), min(max(2*cap(p.memory), minPiece), maxPiece)))
+	}
+	at := len(p.memory)
+	p.memory = append(p.memory, b...)
+	return p.memory[at:len(p.memory):len(p.memory)]
 }
 
 // batch is what one Write will apply: records of one table and one writer schema, from any of its partitions.
@@ -171,6 +192,7 @@ func (bs *batches) add(p *partition, schema int, r row, now time.Time) {
 		b.schema = schema
 	}
 	s := b.part(p)
+	r.key, r.value = s.own(r.key), s.own(r.value)
 	s.rows = append(s.rows, r)
 	s.to = r.offset + 1
 	s.bytes += r.size()

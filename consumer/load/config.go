@@ -14,7 +14,7 @@ import (
 type Config struct {
 	Group       string        `env:"KAFKA_GROUP" help:"consumer group, and the name of its ledger; unset: PREFIX-consumer"`
 	BatchRows   int           `env:"BATCH_ROWS, default=50000" help:"a batch closes at so many rows"`
-	BatchBytes  ops.Bytes     `env:"BATCH_BYTES, default=32MiB" help:"a batch closes at so many bytes, as Kafka holds the records"`
+	BatchBytes  ops.Bytes     `env:"BATCH_BYTES, default=16MiB" help:"a batch closes at so many bytes, as Kafka holds the records"`
 	BatchAge    time.Duration `env:"BATCH_AGE" help:"a batch closes so long after its first record; unset: 2s, but 1m on Snowflake, Redshift, Databricks and Iceberg and 15m on BigQuery, where each batch costs"`
 	MemoryLimit ops.Bytes     `env:"MEMORY_LIMIT" help:"records in memory, in all tables together, and DuckDB's own 384MiB where that is the warehouse; past it, fetching pauses; the process takes 256MiB at most beside it. Unset: 256MiB, with DuckDB 640MiB"`
 
@@ -52,7 +52,7 @@ func (c Config) Records() int64 {
 // brokers count compressed bytes, while we hold what comes out: often five times as much.
 const (
 	recordShare    = 2  // fetching pauses while raw records hold 1/2 of it; Arrow rows have the rest
-	fetchShare     = 32 // one fetch asks a broker for 1/32 of it
+	fetchShare     = 64 // one fetch asks a broker for 1/64 of it
 	fetches        = 2  // so many fetches are under way or wait to be polled
 	partitionShare = 64 // a fetch asks for 1/64 of its size from one partition, so that it brings something of each
 	batchShare     = 4  // the largest BATCH_BYTES: a batch and the Arrow rows of it must fit beside the others

@@ -46,7 +46,8 @@ var systemColumns = []arrow.Field{
 type layout struct {
 	decoder *schemas.Decoder // nil where no schema is known: only tombstones fit
 	table   sink.Table
-	data    int // columns before the system columns
+	data    int             // columns before the system columns
+	texts   map[int]float64 // what columns of text hold of a batch, in bytes for each byte of its records
 }
 
 func newLayout(table string, schemaID int, decoder *schemas.Decoder) *layout {
@@ -103,6 +104,13 @@ func (l *layout) rows(ctx context.Context, b *batch, load loadOf) (_ arrow.Recor
 	rows := array.NewRecordBuilder(memory.DefaultAllocator, l.table.Schema)
 	defer rows.Release()
 	rows.Reserve(b.rows)
+	for i, share := range l.texts { // else memory would be doubled, and copied, as they grow
+		column := rows.Field(i)
+		if e, ok := column.(*array.ExtensionBuilder); ok {
+			column = e.StorageBuilder()
+		}
+		column.(*array.StringBuilder).ReserveData(int(share * float64(b.bytes)))
+	}
 	for _, p := range b.parts {
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
@@ -113,7 +121,22 @@ func (l *layout) rows(ctx context.Context, b *batch, load loadOf) (_ arrow.Recor
 			}
 		}
 	}
-	return rows.NewRecordBatch(), gone, nil
+	out := rows.NewRecordBatch()
+	l.learn(out, b)
+	return out, gone, nil
+}
+
+// learn notes how long texts are, a little more than they are, for the next batch.
+func (l *layout) learn(rows arrow.RecordBatch, b *batch) {
+	l.texts = map[int]float64{}
+	for i, c := range rows.Columns() {
+		if e, ok := c.(array.ExtensionArray); ok {
+			c = e.Storage()
+		}
+		if s, ok := c.(*array.String); ok && b.bytes > 0 {
+			l.texts[i] = 1.02 * float64(len(s.ValueBytes())) / float64(b.bytes)
+		}
+	}
 }
 
 func (l *layout) row(rows *array.RecordBuilder, p *part, r row, load loadOf) error {

@@ -116,7 +116,7 @@ func (l *loader) add(p *partition, r *kgo.Record, now time.Time) int64 {
 			schema = id
 		}
 	}
-	row := row{offset: r.Offset, time: r.Timestamp.UnixMilli(), project: l.project(r), key: bytes.Clone(r.Key), value: bytes.Clone(r.Value),
+	row := row{offset: r.Offset, time: r.Timestamp.UnixMilli(), project: l.project(r), key: r.Key, value: r.Value,
 		headers: p.table.keep(r.Headers)}
 	p.table.add(p, schema, row, now)
 	return row.size() + rowOverhead

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"math"
+	"os"
 	"runtime/debug"
 )
 
@@ -9,10 +10,17 @@ import (
 // garbage.
 const unaccounted = 128 << 20
 
-// LimitMemory has the collector keep the heap near what the program counts, in bytes: by itself it lets garbage grow to the size of what
-// is alive. It is for a process that does one thing. GOMEMLIMIT, where it is set, stays.
+// garbage is how many percent of what is alive may be garbage. By itself the collector lets it be 100; a fifth less memory costs a
+// load some two percent of its CPU.
+const garbage = 70
+
+// LimitMemory has the collector keep the heap small, and near what the program counts, in bytes. It is for a process that does one thing.
+// GOMEMLIMIT and GOGC, where they are set, stay.
 func LimitMemory(counted int64) {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(counted + unaccounted)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
 	}
 }
