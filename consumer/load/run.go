@@ -31,8 +31,8 @@ const (
 	sessionTimeout   = 15 * time.Second
 	rebalanceTimeout = 30 * time.Second // callbacks do no I/O
 	leaveTimeout     = 5 * time.Second
-	metadataAge      = 10 * time.Second       // a topic that is created later is found after this
-	fetchWait        = 100 * time.Millisecond // shorter than the client's 5 s: a fetch of quiet topics holds up that of one that was paused
+	metadataAge      = 10 * time.Second      // a topic that is created later is found after this
+	fetchWait        = 50 * time.Millisecond // shorter than the client's 5 s: a fetch of quiet topics holds up that of one that was paused
 	minFetch         = 64 << 10
 	maxFetch         = 32 << 20
 )
