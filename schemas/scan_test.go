@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -118,6 +119,23 @@ func TestScanFindsTheLastOfEqualKeys(t *testing.T) {
 		for i, want := range tt.want {
 			if got := string(s.found[i]); got != want {
 				t.Errorf("%s: slot %d is %s, want %s", tt.doc, i, got, want)
+			}
+		}
+	}
+}
+
+// TestPlain holds the count of eight bytes at a time against the definition, with each byte at each place.
+func TestPlain(t *testing.T) {
+	for at := range 20 {
+		for c := range 256 {
+			text := bytes.Repeat([]byte{'a', 0xff, 0x80, '!'}, 5)
+			text[at] = byte(c)
+			want := slices.IndexFunc(text, func(c byte) bool { return c == '"' || c == '\\' || c < ' ' })
+			if want < 0 {
+				want = len(text)
+			}
+			if got := plain(text); got != want {
+				t.Fatalf("plain(%q) is %d, want %d", text, got, want)
 			}
 		}
 	}

@@ -1,8 +1,10 @@
 package schemas
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -13,7 +15,10 @@ var errSyntax = errors.New("not valid JSON")
 // a text in the middle of an emoji, becomes U+FFFD: UTF-8 has no form for it, and databases refuse its escape.
 func (s *scanner) text() error {
 	start := s.pos
-	for s.pos++; s.pos < len(s.src); s.pos++ {
+	for s.pos++; ; s.pos++ {
+		if s.pos += plain(s.src[s.pos:]); s.pos == len(s.src) {
+			break
+		}
 		switch c := s.src[s.pos]; {
 		case c == '"':
 			s.pos++
@@ -35,6 +40,23 @@ func (s *scanner) text() error {
 		}
 	}
 	return s.wrong("the end of a string")
+}
+
+// plain counts the bytes before the first quote, backslash or control character, eight at a time: of a word, x-1 has the high bit where a
+// byte of x, which has not, is 0 (Warren, Hacker's Delight, 6-1). A bit may be wrong above the first that is right.
+func plain(b []byte) (n int) {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	for ; n+8 <= len(b); n += 8 {
+		x := binary.LittleEndian.Uint64(b[n:])
+		quote, slash := x^each*'"', x^each*'\\'
+		if stop := ((quote-each)&^quote | (slash-each)&^slash | (x-each*' ')&^x) & high; stop != 0 {
+			return n + bits.TrailingZeros64(stop)/8
+		}
+	}
+	for n < len(b) && b[n] != '"' && b[n] != '\\' && b[n] >= ' ' {
+		n++
+	}
+	return n
 }
 
 // escape checks what follows a backslash and stops at its last byte, of a surrogate pair that of the second half. half
