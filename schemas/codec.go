@@ -102,10 +102,7 @@ func (s *subject) encode(ctx context.Context, doc []byte) (frame, discarded []by
 	if len(v.changes) > 0 {
 		return nil, nil, true, s.grow(ctx, now, v.changes)
 	}
-	if frame, err = now.write(d, now.header, v.dropped); err != nil {
-		return nil, nil, false, fmt.Errorf("%w of %d bytes: %w", ErrDocument, len(doc), err)
-	}
-	return frame, d.object(nil, func(n int) bool { return slices.Contains(v.dropped, n) }), false, nil
+	return now.write(d, now.header, v.dropped), d.object(nil, func(n int) bool { return slices.Contains(v.dropped, n) }), false, nil
 }
 
 // Decoder returns the decoder for bodies written with the schema of that id, which it asks the registry for the first

@@ -2,7 +2,9 @@ package schemas
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"unicode/utf8"
@@ -11,24 +13,26 @@ import (
 // A draft is what one encoding needs; drafts are used again.
 type draft struct {
 	scanner
-	native map[string]any   // what goavro encodes
-	boxes  []map[string]any // by field: goavro's form of a union's value
-	took   []bool           // by field: it has a value
-	exact  []bool           // by field: it, or its variant, holds the document's key as it is
-	last   []int            // by field: the last member with its key
-	rest   []int            // members that no field holds exactly
-	text   []byte           // decoded strings
+	values []datum // by field
+	exact  []bool  // by field: it, or its variant, holds the document's key as it is
+	last   []int   // by field: the last member with its key
+	rest   []int   // members that no field holds exactly
+	text   []byte  // decoded strings
 	extra  []byte
 	body   []byte
 }
 
+// A datum is a field's value: text of strings and JSON, bits of all others; not ok where it is null.
+type datum struct {
+	ok   bool
+	kind kind
+	bits int64
+	text []byte
+}
+
 func (w *writer) newDraft() *draft {
 	n := len(w.fields)
-	d := &draft{native: map[string]any{}, took: make([]bool, n), exact: make([]bool, n), last: make([]int, n)}
-	for range w.fields {
-		d.boxes = append(d.boxes, map[string]any{})
-	}
-	return d
+	return &draft{values: make([]datum, n), exact: make([]bool, n), last: make([]int, n)}
 }
 
 // read finds the fields' values in a document, all but that of the one that collects the rest.
@@ -44,16 +48,13 @@ func (w *writer) read(d *draft, doc []byte) error {
 		if f.collects || f.variant {
 			continue
 		}
-		v, k := d.fill(i, f)
-		if v == nil && f.key {
+		if d.values[i] = d.fill(i, f); !d.values[i].ok && f.key {
 			return fmt.Errorf("it has no text under %q", f.name)
 		}
-		d.set(i, f, v, k)
 	}
 	for i, f := range w.fields {
 		if f.variant {
-			v, k := d.fillVariant(i, f)
-			d.set(i, f, v, k)
+			d.values[i] = d.fillVariant(i, f)
 		}
 	}
 	w.left(d)
@@ -62,98 +63,125 @@ func (w *writer) read(d *draft, doc []byte) error {
 
 // write returns the Avro body behind the header, in memory of its own. What no field holds is collected, but for the members that
 // are dropped.
-func (w *writer) write(d *draft, header []byte, dropped []int) ([]byte, error) {
+func (w *writer) write(d *draft, header []byte, dropped []int) []byte {
+	d.body = append(d.body[:0], header...)
 	for i, f := range w.fields {
 		if f.collects {
-			d.set(i, f, d.collect(dropped), kindJSON)
+			extra := d.collect(dropped)
+			d.values[i] = datum{ok: extra != nil, kind: kindJSON, text: extra}
 		}
+		d.body = f.append(d.body, d.values[i])
 	}
-	body, err := w.avro.BinaryFromNative(append(d.body[:0], header...), d.native)
-	if err != nil {
-		return nil, err
-	}
-	d.body = body
-	return bytes.Clone(body), nil
+	return bytes.Clone(d.body)
 }
 
-// fill returns the first of the field's values that fits it, and as what; nil if none does.
-func (d *draft) fill(i int, f writerField) (any, kind) {
+// append appends a value of the field in Avro's binary encoding (Avro specification 1.12, "Binary Encoding").
+func (f *writerField) append(body []byte, v datum) []byte {
+	switch {
+	case f.key:
+	case !v.ok:
+		return append(body, 0) // the branch of null
+	default:
+		body = binary.AppendVarint(body, f.branch[v.kind])
+	}
+	switch v.kind {
+	case kindString, kindJSON:
+		return append(binary.AppendVarint(body, int64(len(v.text))), v.text...)
+	case kindBoolean:
+		return append(body, byte(v.bits))
+	case kindDouble:
+		return binary.LittleEndian.AppendUint64(body, uint64(v.bits))
+	}
+	return binary.AppendVarint(body, v.bits)
+}
+
+// fill returns the first of the field's values that fits it.
+func (d *draft) fill(i int, f writerField) datum {
 	d.exact[i] = false
 	for n, slot := range f.slots {
 		for _, k := range f.kinds {
 			v, exact := d.convert(k, d.found[slot], f.key)
-			if n, ok := v.(int64); ok && f.mixed && (n > exactDouble || n < -exactDouble) {
-				v, exact = nil, false
+			if k == kindLong && f.mixed && (v.bits > exactDouble || v.bits < -exactDouble) {
+				v, exact = datum{}, false
 			}
 			if n == 0 && f.own {
 				d.exact[i] = d.exact[i] || exact
 			}
-			if v != nil {
-				return v, k
+			if v.ok {
+				return v
 			}
 		}
 	}
-	return nil, 0
+	return datum{}
 }
 
 // fillVariant returns a value that the field it belongs to has no place for, where it is of the variant's kind.
-func (d *draft) fillVariant(i int, f writerField) (any, kind) {
+func (d *draft) fillVariant(i int, f writerField) datum {
 	d.exact[i] = false
 	raw := d.found[f.slots[0]]
-	if len(raw) == 0 || f.of >= 0 && (d.took[f.of] || d.exact[f.of]) {
-		return nil, 0
+	if len(raw) == 0 || f.of >= 0 && (d.values[f.of].ok || d.exact[f.of]) {
+		return datum{}
 	}
 	if k, ok := naturalKind(raw); !ok || k != f.kinds[0] {
-		return nil, 0
+		return datum{}
 	}
 	v, exact := d.convert(f.kinds[0], raw, false)
 	if d.exact[i] = exact; f.of >= 0 {
 		d.exact[f.of] = exact
 	}
-	return v, f.kinds[0]
+	return v
 }
 
-// convert reads compacted JSON as kind k: nil if it is absent, null or does not fit. What fits: a string takes strings, and the text of
+// convert reads compacted JSON as kind k: not ok if it is absent, null or does not fit. What fits: a string takes strings, and the text of
 // numbers unless it is a key; a long whole numbers of 64 bits; a double what parseDouble reads; a date what parseDate reads; JSON
 // everything. exact reports that nothing of the value is lost.
-func (d *draft) convert(k kind, raw []byte, key bool) (v any, exact bool) {
+func (d *draft) convert(k kind, raw []byte, key bool) (v datum, exact bool) {
 	if len(raw) == 0 || raw[0] == 'n' {
-		return nil, true
+		return datum{}, true
 	}
+	v = datum{ok: true, kind: k}
 	switch k {
 	case kindJSON:
-		return raw, true
+		v.text = raw
+		return v, true
 	case kindString:
 		switch c := raw[0]; {
 		case c == '"':
-			var text []byte
-			text, d.text = appendText(d.text, raw)
-			return text, true
+			v.text, d.text = appendText(d.text, raw)
+			return v, true
 		case !key && (c == '-' || c >= '0' && c <= '9'):
-			return raw, true
+			v.text = raw
+			return v, true
 		}
 	case kindBoolean:
-		if raw[0] == 't' || raw[0] == 'f' {
-			return raw[0] == 't', true
+		switch raw[0] {
+		case 't':
+			v.bits = 1
+			return v, true
+		case 'f':
+			return v, true
 		}
 	case kindLong:
 		if n, ok := parseLong(raw); ok {
-			return n, true
+			v.bits = n
+			return v, true
 		}
 	case kindDouble:
 		if n, ok := parseDouble(raw); ok {
-			return n, true
+			v.bits = int64(math.Float64bits(n))
+			return v, true
 		}
 	case kindDate:
 		if raw[0] == '"' {
 			var text []byte
 			text, d.text = appendText(d.text, raw)
 			if ms, exact, ok := parseDate(text); ok {
-				return ms, exact
+				v.bits = ms
+				return v, exact
 			}
 		}
 	}
-	return nil, false
+	return datum{}, false
 }
 
 // parseLong reads a JSON number that is whole and fits 64 bits: 1000 or 1000.0. JavaScript writes an exponent only where
@@ -165,23 +193,6 @@ func parseLong(raw []byte) (int64, bool) {
 	}
 	n, err := strconv.ParseInt(string(whole), 10, 64)
 	return n, err == nil
-}
-
-// set takes over a value, nil for null.
-func (d *draft) set(i int, f writerField, v any, k kind) {
-	d.took[i] = v != nil
-	switch {
-	case v == nil:
-		d.native[f.name] = nil
-	case f.key:
-		d.native[f.name] = v
-	default:
-		if len(f.kinds) > 1 {
-			clear(d.boxes[i])
-		}
-		d.boxes[i][branches[k]] = v
-		d.native[f.name] = d.boxes[i]
-	}
 }
 
 // left notes the members that no field holds exactly, in their order; of a key that came twice all but the one that a field holds.
@@ -207,7 +218,7 @@ func (w *writer) left(d *draft) {
 }
 
 // collect returns an object of the rest, but for the members that are dropped; nil if nothing is left.
-func (d *draft) collect(dropped []int) any {
+func (d *draft) collect(dropped []int) []byte {
 	d.extra = d.object(d.extra[:0], func(n int) bool { return !slices.Contains(dropped, n) })
 	if len(d.extra) == 0 {
 		return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/linkedin/goavro/v2"
 )
 
 // Whatever the document, every key at its top is in its column or in _extra with an equal value, as encoding/json reads the
@@ -41,6 +42,10 @@ func FuzzEncode(f *testing.F) {
 	}
 	r := resource(f, "messages")
 	d := mustDecoder(f, r.Avro())
+	oracle, err := goavro.NewCodec(r.Avro())
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		doc = bytes.Clone(doc)
 		was := bytes.Clone(doc)
@@ -65,6 +70,9 @@ func FuzzEncode(f *testing.F) {
 		_, body, err := SplitFrame(frame)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if _, rest, err := oracle.NativeFromBinary(body); err != nil || len(rest) > 0 {
+			t.Fatalf("%q: goavro leaves %q of %q: %v", doc, rest, body, err)
 		}
 		b := array.NewRecordBuilder(memory.DefaultAllocator, d.Schema())
 		defer b.Release()

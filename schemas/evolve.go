@@ -32,7 +32,7 @@ func (s *subject) judge(w *revision, d *draft) (v verdict, err error) {
 		var ok bool
 		if m.field < 0 {
 			change, ok = fieldFor(key, m.value)
-		} else if d.took[m.field] || d.last[m.field] != n {
+		} else if d.values[m.field].ok || d.last[m.field] != n {
 			continue // what is lost is a finer date, or an equal key before it
 		} else {
 			contract, what = s.rules.Types, "it has no place for the value of "

@@ -20,15 +20,11 @@ const (
 	kindJSON
 )
 
-// avroTypes is what each kind is in Avro, and branches how goavro names it within a union.
+// avroTypes is what each kind is in Avro.
 var (
 	avroTypes = [...]string{
 		kindString: `"string"`, kindLong: `"long"`, kindDouble: `"double"`, kindBoolean: `"boolean"`,
 		kindDate: `{"type":"long","logicalType":"timestamp-millis"}`, kindJSON: `{"type":"string","logicalType":"json"}`,
-	}
-	branches = [...]string{
-		kindString: "string", kindLong: "long", kindDouble: "double", kindBoolean: "boolean",
-		kindDate: "long.timestamp-millis", kindJSON: "string", // goavro passes over logical types that it does not know
 	}
 	// variants are the ends of the names of fields that take what no widening holds, as dlt users know them.
 	variants = [...]string{

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -156,41 +157,30 @@ func (l *later) fill(r *row) {
 	}
 	d.text = d.text[:0]
 	for i, f := range l.fields {
-		var v any
+		v := &d.values[i]
 		if f.variant {
-			v, _ = d.fillVariant(i, f)
+			*v = d.fillVariant(i, f)
 		} else {
-			v, _ = d.fill(i, f)
+			*v = d.fill(i, f)
 		}
-		if d.took[i] = v != nil; i >= len(added) || v == nil {
-			continue
+		if i < len(added) && v.ok {
+			r.take(&l.columns[i], &added[i], *v)
 		}
-		r.take(&l.columns[i], &added[i], v)
 	}
 	l.left(d)
 	if extra != nil && !extra.null {
-		rest, _ := d.collect(nil).([]byte)
+		rest := d.collect(nil)
 		extra.text, extra.null = rest, rest == nil
 	}
 }
 
 // take stores a value that fill has found in a cell of the column.
-func (r *row) take(c *column, to *cell, v any) {
-	to.null = false
-	switch v := v.(type) {
-	case []byte:
-		to.text = v
-	case int64:
-		if c.op != opNumber && c.op != opText {
-			to.bits = v
-		} else if r.integer(c, to, v) != nil {
-			to.null = true
-		}
-	case float64:
-		r.double(c, to, v)
-	case bool:
-		if to.bits = 0; v {
-			to.bits = 1
-		}
+func (r *row) take(c *column, to *cell, v datum) {
+	*to = cell{bits: v.bits, text: v.text}
+	switch {
+	case v.kind == kindDouble:
+		r.double(c, to, math.Float64frombits(uint64(v.bits)))
+	case v.kind == kindLong && (c.op == opNumber || c.op == opText):
+		to.null = r.integer(c, to, v.bits) != nil
 	}
 }

@@ -3,6 +3,7 @@ package schemas
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/linkedin/goavro/v2"
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 )
@@ -170,11 +172,19 @@ func writerOf(schema string) (*writer, error) {
 	return newWriter(r)
 }
 
-// encodeWith is the frame of a document, without regard to rules.
+// encodeWith is the frame of a document, without regard to rules. goavro reads it to its end.
 func encodeWith(w *writer, header, doc []byte) ([]byte, error) {
 	d := w.newDraft()
 	if err := w.read(d, doc); err != nil {
 		return nil, err
 	}
-	return w.write(d, header, nil)
+	frame := w.write(d, header, nil)
+	avro, err := goavro.NewCodec(w.record.text())
+	if err != nil {
+		return nil, err
+	}
+	if _, rest, err := avro.NativeFromBinary(frame[len(header):]); err != nil || len(rest) > 0 {
+		return nil, fmt.Errorf("goavro has %d bytes left of %q: %w", len(rest), frame, err)
+	}
+	return frame, nil
 }
