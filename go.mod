@@ -21,7 +21,7 @@ require (
 	github.com/google/go-cmp v0.7.0 // tests: differences that can be read
 	github.com/google/uuid v1.6.0 // load ids that sort by time
 	github.com/jackc/pgx/v5 v5.12.0 // destinations postgres:// and redshift://
-	github.com/linkedin/goavro/v2 v2.15.0 // Avro: encoder, schema authority, oracle of the decoder
+	github.com/linkedin/goavro/v2 v2.15.0 // Avro: schema authority, oracle of what is written and read
 	github.com/sethvargo/go-envconfig v1.4.3 // settings
 	github.com/snowflakedb/gosnowflake v1.19.1 // destination snowflake://: the vendor's client
 	github.com/testcontainers/testcontainers-go v0.45.0 // tests: real services
