@@ -164,9 +164,15 @@ func TestBuildsAhead(t *testing.T) {
 		"fails, a partition is lost":  {first: before, during: lose, ledger: [2]int64{0, 20}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			client, err := kgo.NewClient() // of no Kafka: it is told to pause
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWarehouse()
 				l, writer, ps := offline(Config{BatchAge: time.Second}, w)
+				l.kafka = client
 				writer.t.rows = 20
 				for offset := range int64(20) {
 					l.feed(t, ps[0], offset)

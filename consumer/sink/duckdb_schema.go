@@ -9,10 +9,19 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"tilestream/internal/ops"
 )
 
 // setup makes the schema and the system tables where they are missing.
 func (d *duckDB) setup(ctx context.Context, tx *sql.Tx) error {
+	var file string
+	if err := tx.QueryRowContext(ctx, `SELECT current_database()`).Scan(&file); err != nil {
+		return err
+	}
+	if strings.EqualFold(file, d.schema) {
+		return ops.Usagef("DuckDB cannot tell the dataset %s from the file, which it calls %s too: give the file in WAREHOUSE_URL another name, or set WAREHOUSE_DATASET", d.schema, file)
+	}
 	for _, s := range []string{
 		`CREATE SCHEMA IF NOT EXISTS ` + duckQuote(d.schema),
 		`CREATE TABLE IF NOT EXISTS ` + d.table(ledgerTable) + ` (cluster VARCHAR, consumer_group VARCHAR, topic VARCHAR, "partition" INTEGER,

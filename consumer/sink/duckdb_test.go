@@ -5,6 +5,7 @@ package sink_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"tilestream/consumer/sink"
 	"tilestream/consumer/sink/sinktest"
+	"tilestream/internal/ops"
 )
 
 func TestDuckDB(t *testing.T) {
@@ -58,6 +60,19 @@ func TestDuckDBSettings(t *testing.T) {
 }
 
 // A reader in this process, such as the console, keeps DuckDB's own handle alive while the sink closes and opens.
+// A file named as its dataset has an error that says so, not DuckDB's of an ambiguous reference.
+func TestDuckDBNamedAsDataset(t *testing.T) {
+	for name, file := range map[string]string{"as it is": "tiledesk.duckdb", "case": "Tiledesk.db", "no ending": "tiledesk"} {
+		t.Run(name, func(t *testing.T) {
+			_, err := sink.Open(t.Context(), "duckdb://"+filepath.Join(t.TempDir(), file), "tiledesk")
+			var usage *ops.UsageError
+			if !errors.As(err, &usage) || !strings.Contains(err.Error(), "WAREHOUSE_DATASET") {
+				t.Errorf("error is %v, want a *ops.UsageError that says what to do", err)
+			}
+		})
+	}
+}
+
 func TestDuckDBOpensBesideReader(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "warehouse.duckdb")
 	d := duckDBIn(t, path)

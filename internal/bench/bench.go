@@ -27,6 +27,7 @@ type bench struct {
 	kafka broker.Config
 	env   map[string]string // of children
 	where string            // which Kafka, and which PostgreSQL
+	desk  map[string]string // points children to a stand-in that has the messages; nil until it is there
 	close []func() error
 }
 
@@ -50,7 +51,7 @@ func (b *bench) run(ctx context.Context, out io.Writer) (err error) {
 	for _, group := range []struct {
 		name string
 		of   func(context.Context) ([]trial, error)
-	}{{"postgres", b.postgres}, {"duckdb", b.duckDB}, {"files", b.files}, {"extract", b.extract}} {
+	}{{"postgres", b.postgres}, {"duckdb", b.duckDB}, {"files", b.files}, {"extract", b.extract}, {"end to end", b.endToEnd}} {
 		if !strings.HasPrefix(group.name, b.only) && !strings.HasPrefix(b.only, group.name) {
 			continue
 		}
@@ -93,7 +94,7 @@ func (b *bench) setup(ctx context.Context) (err error) {
 		return err
 	}
 	b.close = append(b.close, func() error { return os.RemoveAll(b.dir) })
-	build := exec.CommandContext(ctx, "go", "build", "-o", b.dir, "tilestream/producer", "tilestream/consumer")
+	build := exec.CommandContext(ctx, "go", "build", "-o", b.dir, "tilestream", "tilestream/producer", "tilestream/consumer")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}

@@ -29,12 +29,21 @@ func (c cost) perMillion() float64 { return c.cpu.Seconds() / float64(c.rows) * 
 // child runs a program of ours with -once, and watches it.
 func (b *bench) child(ctx context.Context, program string, env map[string]string) (c cost, err error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, program), "-once")
+	cmd.Dir = b.dir
 	cmd.Env = []string{"HOME=" + b.dir, "PATH=" + os.Getenv("PATH")}
 	for _, vars := range []map[string]string{b.env, env} {
 		for name, value := range vars {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}
 	}
+	if c, err = watch(cmd); err != nil {
+		err = fmt.Errorf("%s -once: %w", program, err)
+	}
+	return c, err
+}
+
+// watch runs a command to its end.
+func watch(cmd *exec.Cmd) (c cost, err error) {
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	began := time.Now()
@@ -56,7 +65,7 @@ func (b *bench) child(ctx context.Context, program string, env map[string]string
 	}
 	c.took = time.Since(began)
 	if err != nil {
-		return c, fmt.Errorf("%s -once: %w\n%s", program, err, said.Bytes())
+		return c, fmt.Errorf("%w\n%s", err, said.Bytes())
 	}
 	c.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return c, nil

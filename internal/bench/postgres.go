@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// batch is how many rows are loaded at once, by us (BATCH_ROWS) and by what we are held against.
+// batch is how many rows are loaded at once by what we are held against.
 const batch = 50_000
 
 // postgres measures loads into the server of TEST_POSTGRES_URL, beside COPY into a stage and INSERT ... ON CONFLICT of the same bytes.
@@ -26,20 +26,12 @@ func (b *bench) postgres(ctx context.Context) ([]trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	var datasets []string
+	b.close = append([]func() error{func() error { return db.Close(context.WithoutCancel(ctx)) }}, b.close...)
 	dataset := func() string {
-		datasets = append(datasets, fresh(b.kafka.Prefix))
-		return datasets[len(datasets)-1]
+		d := fresh(b.kafka.Prefix)
+		b.drops(ctx, server, d)
+		return d
 	}
-	b.close = append([]func() error{func() error {
-		defer db.Close(context.WithoutCancel(ctx))
-		for _, d := range datasets {
-			if _, err := db.Exec(context.WithoutCancel(ctx), "DROP SCHEMA IF EXISTS "+pgx.Identifier{d}.Sanitize()+" CASCADE"); err != nil {
-				return err
-			}
-		}
-		return nil
-	}}, b.close...)
 	load := func(ctx context.Context, dataset, mode string) (cost, error) {
 		table := pgx.Identifier{dataset, "messages"}.Sanitize()
 		c, err := b.load(ctx, server, dataset, mode, func(ctx context.Context) (n int, err error) {
@@ -69,6 +61,20 @@ func (b *bench) postgres(ctx context.Context) ([]trial, error) {
 		{"postgres, raw upsert of rows that are there", "", func(ctx context.Context) (cost, error) { return raw.again(ctx) }},
 		{"postgres, append", "postgres, raw upsert", func(ctx context.Context) (cost, error) { return load(ctx, dataset(), "append") }},
 	}, nil
+}
+
+// drops has a dataset go when the bench ends.
+func (b *bench) drops(ctx context.Context, server, dataset string) {
+	b.close = append([]func() error{func() error {
+		ctx := context.WithoutCancel(ctx)
+		db, err := pgx.Connect(ctx, server)
+		if err != nil {
+			return err
+		}
+		defer db.Close(ctx)
+		_, err = db.Exec(ctx, "DROP SCHEMA IF EXISTS "+pgx.Identifier{dataset}.Sanitize()+" CASCADE")
+		return err
+	}}, b.close...)
 }
 
 // rawPostgres loads with nothing between: batches in COPY's own binary form, as the server itself has written them.

@@ -22,7 +22,11 @@ func (b *bench) print(out io.Writer, trials []trial, took map[string][]cost) err
 		rate := median(all, cost.rate)
 		of := ""
 		if raw := took[t.raw]; len(raw) > 0 {
-			of = fmt.Sprintf("%.0f %%", 100*rate/median(raw, cost.rate))
+			if part := rate / median(raw, cost.rate); part < 2 {
+				of = fmt.Sprintf("%.0f %%", 100*part)
+			} else {
+				of = fmt.Sprintf("%.1f times", part)
+			}
 		}
 		rates := func(pick func([]cost, func(a, b cost) int) cost) float64 {
 			return pick(all, func(a, b cost) int { return cmp.Compare(a.rate(), b.rate()) }).rate()

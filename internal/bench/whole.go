@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+)
+
+// endToEnd measures the whole, from the API to the table, in one process beside its Kafka; and dlt on the same pages, where TEST_DLT_PYTHON is a
+// Python that has it.
+func (b *bench) endToEnd(ctx context.Context) ([]trial, error) {
+	if err := b.fillDesk(); err != nil {
+		return nil, err
+	}
+	python := os.Getenv("TEST_DLT_PYTHON")
+	var trials []trial
+	for _, warehouse := range []string{"postgres", "duckdb"} {
+		server := os.Getenv("TEST_POSTGRES_URL")
+		if warehouse == "postgres" && server == "" {
+			continue
+		}
+		into := func(load func(url, dataset string) (cost, error)) (cost, error) {
+			dataset := fresh(b.kafka.Prefix)
+			url := b.fileURL("duckdb", fresh("file")+".duckdb")
+			if warehouse == "postgres" {
+				url = server
+				b.drops(ctx, server, dataset)
+			}
+			c, err := load(url, dataset)
+			if err == nil {
+				err = b.complete(ctx, url, dataset)
+			}
+			c.rows = b.rows
+			return c, err
+		}
+		end := trial{name: "end to end, " + warehouse, run: func(ctx context.Context) (cost, error) {
+			return into(func(url, dataset string) (cost, error) {
+				return b.whole(ctx, "tilestream", map[string]string{
+					"WAREHOUSE_URL": url, "WAREHOUSE_DATASET": dataset, "KAFKA_TOPIC_PREFIX": dataset, "KAFKA_GROUP": dataset,
+				})
+			})
+		}}
+		if python != "" {
+			for _, how := range []string{"as installed", "tuned"} {
+				end.raw = fmt.Sprintf("end to end, %s, dlt %s", warehouse, how)
+				trials = append(trials, trial{end.raw, "", func(ctx context.Context) (cost, error) {
+					return into(func(url, dataset string) (cost, error) { return b.dlt(ctx, python, url, dataset, how) })
+				}})
+			}
+		}
+		trials = append(trials, end)
+	}
+	return trials, nil
+}
+
+// dlt has a pipeline of dlt read the stand-in.
+func (b *bench) dlt(ctx context.Context, python, url, dataset, how string) (cost, error) {
+	cmd := exec.CommandContext(ctx, python, filepath.Join("internal", "bench", "testdata", "dlt_messages.py"),
+		b.desk["TILEDESK_URL"]+"/"+b.desk["TILEDESK_PROJECT_ID"], b.desk["TILEDESK_TOKEN"], url, dataset, how)
+	cmd.Env = append(os.Environ(), "DLT_DATA_DIR="+filepath.Join(b.dir, "dlt_"+dataset), "RUNTIME__DLTHUB_TELEMETRY=false")
+	return watch(cmd)
+}
+
+// complete wants every row.
+func (b *bench) complete(ctx context.Context, url, dataset string) error {
+	driver := "pgx"
+	if path, ok := strings.CutPrefix(url, "duckdb://"); ok {
+		driver, url = "duckdb", path
+	}
+	db, err := sql.Open(driver, url)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var n int
+	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM "`+dataset+`".messages`).Scan(&n); err != nil {
+		return err
+	}
+	if n != b.rows {
+		return fmt.Errorf("%d rows are in the warehouse, %d in the source", n, b.rows)
+	}
+	return nil
+}
