@@ -47,6 +47,9 @@ func (b *bench) run(ctx context.Context, out io.Writer) (err error) {
 	if err := b.setup(ctx); err != nil {
 		return err
 	}
+	if b.only == "idle" {
+		return b.idle(ctx, out)
+	}
 	var trials []trial
 	for _, group := range []struct {
 		name string

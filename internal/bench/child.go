@@ -36,19 +36,19 @@ func (b *bench) child(ctx context.Context, program string, env map[string]string
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}
 	}
-	if c, err = watch(cmd); err != nil {
+	if c, _, err = watch(cmd); err != nil {
 		err = fmt.Errorf("%s -once: %w", program, err)
 	}
 	return c, err
 }
 
-// watch runs a command to its end.
-func watch(cmd *exec.Cmd) (c cost, err error) {
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
+// watch runs a command to its end, and returns what it has printed.
+func watch(cmd *exec.Cmd) (c cost, printed string, err error) {
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
-		return c, err
+		return c, "", err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -65,8 +65,8 @@ func watch(cmd *exec.Cmd) (c cost, err error) {
 	}
 	c.took = time.Since(began)
 	if err != nil {
-		return c, fmt.Errorf("%w\n%s", err, said.Bytes())
+		return c, "", fmt.Errorf("%w\n%s%s", err, out.Bytes(), said.Bytes())
 	}
 	c.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	return c, nil
+	return c, out.String(), nil
 }

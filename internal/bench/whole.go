@@ -33,17 +33,18 @@ func (b *bench) endToEnd(ctx context.Context) ([]trial, error) {
 				b.drops(ctx, server, dataset)
 			}
 			c, err := load(url, dataset)
-			if err == nil {
-				err = b.complete(ctx, url, dataset)
-			}
 			c.rows = b.rows
 			return c, err
 		}
 		end := trial{name: "end to end, " + warehouse, run: func(ctx context.Context) (cost, error) {
 			return into(func(url, dataset string) (cost, error) {
-				return b.whole(ctx, "tilestream", map[string]string{
+				c, err := b.whole(ctx, "tilestream", map[string]string{
 					"WAREHOUSE_URL": url, "WAREHOUSE_DATASET": dataset, "KAFKA_TOPIC_PREFIX": dataset, "KAFKA_GROUP": dataset,
 				})
+				if err == nil {
+					err = b.complete(ctx, url, dataset)
+				}
+				return c, err
 			})
 		}}
 		if python != "" {
@@ -59,12 +60,19 @@ func (b *bench) endToEnd(ctx context.Context) ([]trial, error) {
 	return trials, nil
 }
 
-// dlt has a pipeline of dlt read the stand-in.
+// dlt has a pipeline of dlt read the stand-in. It counts the rows itself: its DuckDB may be newer than ours.
 func (b *bench) dlt(ctx context.Context, python, url, dataset, how string) (cost, error) {
 	cmd := exec.CommandContext(ctx, python, filepath.Join("internal", "bench", "testdata", "dlt_messages.py"),
 		b.desk["TILEDESK_URL"]+"/"+b.desk["TILEDESK_PROJECT_ID"], b.desk["TILEDESK_TOKEN"], url, dataset, how)
 	cmd.Env = append(os.Environ(), "DLT_DATA_DIR="+filepath.Join(b.dir, "dlt_"+dataset), "RUNTIME__DLTHUB_TELEMETRY=false")
-	return watch(cmd)
+	c, printed, err := watch(cmd)
+	if count := strings.TrimSpace(printed[strings.LastIndex(strings.TrimSpace(printed), "\n")+1:]); err == nil && count != fmt.Sprint(b.rows) {
+		err = fmt.Errorf("%s rows are in the warehouse, %d in the source", count, b.rows)
+	}
+	if err != nil {
+		err = fmt.Errorf("dlt %s: %w", how, err)
+	}
+	return c, err
 }
 
 // complete wants every row.

@@ -1,6 +1,6 @@
 """Loads messages with dlt, by its REST source, and prints how many rows there are then.
 
-pip install 'dlt[duckdb,postgres]==1.31.0'; python dlt_messages.py PROJECT_URL TOKEN WAREHOUSE_URL DATASET installed|tuned
+pip install 'dlt[duckdb,postgres,parquet]==1.31.0'; python dlt_messages.py PROJECT_URL TOKEN WAREHOUSE_URL DATASET installed|tuned
 """
 
 import os
