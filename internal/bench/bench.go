@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"tilestream/internal/bench/messages"
 	"tilestream/internal/broker"
 	"tilestream/internal/local"
@@ -112,6 +114,7 @@ func (b *bench) setup(ctx context.Context) (err error) {
 		b.close = append([]func() error{k.Close}, b.close...)
 		b.kafka.Brokers, b.kafka.Registry.URL, b.where = k.Brokers, k.RegistryURL, "the embedded Kafka, in the bench's own process"
 	}
+	b.close = append([]func() error{func() error { return b.dropTopics(context.WithoutCancel(ctx)) }}, b.close...)
 	b.env = map[string]string{
 		"KAFKA_BROKERS": strings.Join(b.kafka.Brokers, ","), "SCHEMA_REGISTRY_URL": b.kafka.Registry.URL, "KAFKA_TOPIC_PREFIX": b.kafka.Prefix,
 		"HTTP_ADDR": "off", "LOG_LEVEL": "WARN",
@@ -122,6 +125,28 @@ func (b *bench) setup(ctx context.Context) (err error) {
 	}
 	b.where += fmt.Sprintf("; %d messages of %d bytes as Avro", b.rows, size/int64(max(b.rows, 1)))
 	return nil
+}
+
+// dropTopics deletes the topics that were made, which would fill the brokers' disks.
+func (b *bench) dropTopics(ctx context.Context) error {
+	client, err := b.kafka.NewClient()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	topics, err := admin.ListTopics(ctx)
+	if err != nil {
+		return err
+	}
+	var ours []string
+	for _, name := range topics.Names() {
+		if strings.HasPrefix(strings.ReplaceAll(name, "-", "_"), strings.ReplaceAll(b.kafka.Prefix, "-", "_")) {
+			ours = append(ours, name)
+		}
+	}
+	gone, err := admin.DeleteTopics(ctx, ours...)
+	return errors.Join(err, gone.Error())
 }
 
 // load has the consumer load the topic, as a group that has not been there, and wants every row.
