@@ -29,11 +29,12 @@ import (
 // evolution is a world of two projects whose documents change their shape all the time, and two producers.
 type evolution struct {
 	*shifting
-	desks map[string]*hostileDesk // by project
-	env   map[string]string
-	want  map[string]map[string]document // by table and _id
-	put   int                            // documents, and versions of them
-	keep  bool                           // no document is put a second time
+	desks  map[string]*hostileDesk // by project
+	env    map[string]string
+	want   map[string]map[string]document // by table and _id
+	put    int                            // documents, and versions of them
+	keep   bool                           // no document is put a second time
+	rounds int
 }
 
 func newEvolution(t *testing.T, kafka string, more map[string]string) *evolution {
@@ -97,8 +98,9 @@ func (e *evolution) produce(t *testing.T, p *pipeline) (stop func()) {
 // round puts new documents and new versions of old ones into the desks.
 func (e *evolution) round(t *testing.T) {
 	t.Helper()
+	e.rounds++
 	for resource, docs := range e.want {
-		if e.IntN(2) == 0 {
+		if e.rounds > 1 && e.IntN(2) == 0 { // the first is as the schemas have it: else a contract may leave nothing for a table
 			e.change(resource)
 		}
 		known := slices.Sorted(maps.Keys(docs))
