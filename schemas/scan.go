@@ -66,11 +66,7 @@ func (s *scanner) scan(src []byte, root *route, slots int) error {
 	if err := s.object(root, true); err != nil {
 		return err
 	}
-	s.peek()
-	if s.pos < len(s.src) {
-		return s.wrong("the end")
-	}
-	return nil
+	return s.end()
 }
 
 // value reads any value, noting what lies on the route r; r may be nil.
