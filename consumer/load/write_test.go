@@ -129,19 +129,25 @@ func TestWriteOutcomes(t *testing.T) {
 				if got := len(w.written()); got != c.batches {
 					t.Errorf("%d batches, want %d", got, c.batches)
 				}
-				if got := [2]int64{w.ledger[ps[0].Partition], w.ledger[ps[1].Partition]}; got != c.ledger {
-					t.Errorf("ledger at %v, want %v", got, c.ledger)
-				}
-				for place, n := range w.places() {
-					if n != 1 {
-						t.Errorf("%v is there %d times", place, n)
-					}
-				}
-				if l.memory.records != 0 || l.memory.rows != 0 {
-					t.Errorf("%d bytes of records and %d of rows are still accounted", l.memory.records, l.memory.rows)
-				}
+				checkEnd(t, l, w, ps, c.ledger)
 			})
 		})
+	}
+}
+
+// checkEnd wants the ledger at these offsets, each record once, and nothing left in memory.
+func checkEnd(t *testing.T, l *loader, w *warehouse, ps []*partition, ledger [2]int64) {
+	t.Helper()
+	if got := [2]int64{w.ledger[ps[0].Partition], w.ledger[ps[1].Partition]}; got != ledger {
+		t.Errorf("ledger at %v, want %v", got, ledger)
+	}
+	for place, n := range w.places() {
+		if n != 1 {
+			t.Errorf("%v is there %d times", place, n)
+		}
+	}
+	if l.memory.records != 0 || l.memory.rows != 0 {
+		t.Errorf("%d bytes of records and %d of rows are still accounted", l.memory.records, l.memory.rows)
 	}
 }
 
@@ -209,17 +215,7 @@ func TestBuildsAhead(t *testing.T) {
 				if err := <-done; err != nil {
 					t.Error(err)
 				}
-				if got := [2]int64{w.ledger[ps[0].Partition], w.ledger[ps[1].Partition]}; got != c.ledger {
-					t.Errorf("ledger at %v, want %v", got, c.ledger)
-				}
-				for place, n := range w.places() {
-					if n != 1 {
-						t.Errorf("%v is there %d times", place, n)
-					}
-				}
-				if l.memory.records != 0 || l.memory.rows != 0 {
-					t.Errorf("%d bytes of records and %d of rows are still accounted", l.memory.records, l.memory.rows)
-				}
+				checkEnd(t, l, w, ps, c.ledger)
 			})
 		})
 	}

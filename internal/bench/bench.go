@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"tilestream/internal/bench/messages"
@@ -150,19 +152,38 @@ func (b *bench) dropTopics(ctx context.Context) error {
 }
 
 // load has the consumer load the topic, as a group that has not been there, and wants every row.
-func (b *bench) load(ctx context.Context, warehouse, dataset, mode string, count func(context.Context) (int, error)) (cost, error) {
+func (b *bench) load(ctx context.Context, warehouse, dataset, mode string, count func() (int, error)) (cost, error) {
 	c, err := b.child(ctx, "consumer", map[string]string{
 		"WAREHOUSE_URL": warehouse, "WAREHOUSE_DATASET": dataset, "WRITE_MODE": cmp.Or(mode, "upsert"), "KAFKA_GROUP": fresh(b.kafka.Prefix),
 	})
 	if err != nil {
 		return c, err
 	}
-	n, err := count(ctx)
-	if err == nil && n != b.rows {
-		err = fmt.Errorf("%d rows are in the warehouse, %d in the topic", n, b.rows)
-	}
 	c.rows = b.rows
-	return c, err
+	return c, b.complete(count)
+}
+
+// complete wants every row.
+func (b *bench) complete(count func() (int, error)) error {
+	n, err := count()
+	if err == nil && n != b.rows {
+		err = fmt.Errorf("%d rows are in the warehouse, %d in the source", n, b.rows)
+	}
+	return err
+}
+
+// rowsIn counts the messages in a database.
+func rowsIn(ctx context.Context, url, dataset string) (n int, err error) {
+	driver := "pgx"
+	if path, ok := strings.CutPrefix(url, "duckdb://"); ok {
+		driver, url = "duckdb", path
+	}
+	db, err := sql.Open(driver, url)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	return n, db.QueryRowContext(ctx, `SELECT count(*) FROM "`+dataset+`".messages`).Scan(&n)
 }
 
 var made int

@@ -28,7 +28,15 @@ func (c cost) perMillion() float64 { return c.cpu.Seconds() / float64(c.rows) * 
 
 // child runs a program of ours with -once, and watches it.
 func (b *bench) child(ctx context.Context, program string, env map[string]string) (c cost, err error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, program), "-once")
+	if c, _, err = watch(b.command(ctx, program, env, "-once")); err != nil {
+		err = fmt.Errorf("%s -once: %w", program, err)
+	}
+	return c, err
+}
+
+// command is a program of ours with the environment of children, and env over it.
+func (b *bench) command(ctx context.Context, program string, env map[string]string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, program), args...)
 	cmd.Dir = b.dir
 	cmd.Env = []string{"HOME=" + b.dir, "PATH=" + os.Getenv("PATH")}
 	for _, vars := range []map[string]string{b.env, env} {
@@ -36,10 +44,7 @@ func (b *bench) child(ctx context.Context, program string, env map[string]string
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}
 	}
-	if c, _, err = watch(cmd); err != nil {
-		err = fmt.Errorf("%s -once: %w", program, err)
-	}
-	return c, err
+	return cmd
 }
 
 // watch runs a command to its end, and returns what it has printed.

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,12 +20,7 @@ func (b *bench) duckDB(context.Context) ([]trial, error) {
 		file := fresh("warehouse") + ".duckdb"
 		url := b.fileURL("duckdb", file)
 		file = filepath.Join(b.dir, file)
-		c, err := b.load(ctx, url, "tiledesk", mode, func(ctx context.Context) (n int, err error) {
-			err = onDuckDB(ctx, file, func(db *sql.DB) error {
-				return db.QueryRowContext(ctx, "SELECT count(*) FROM tiledesk.messages").Scan(&n)
-			})
-			return n, err
-		})
+		c, err := b.load(ctx, url, "tiledesk", mode, func() (int, error) { return rowsIn(ctx, url, "tiledesk") })
 		if err == nil {
 			c.disk, err = size(file)
 		}
@@ -50,14 +44,6 @@ func (b *bench) duckDB(context.Context) ([]trial, error) {
 		}},
 		{"duckdb, raw append", "", func(ctx context.Context) (cost, error) { return raw.load(ctx, raw.append) }},
 	}, nil
-}
-
-func onDuckDB(ctx context.Context, file string, do func(*sql.DB) error) error {
-	db, err := sql.Open("duckdb", file)
-	if err != nil {
-		return err
-	}
-	return errors.Join(do(db), db.Close())
 }
 
 func size(file string) (int64, error) {

@@ -43,16 +43,25 @@ func (b *bench) fillDesk() error {
 			return err
 		}
 	}
-	at, err := net.Listen("tcp", "127.0.0.1:0")
+	url, err := b.serve(desk)
 	if err != nil {
 		return err
 	}
-	web := &http.Server{Handler: desk}
-	go func() { _ = web.Serve(at) }() // until it is closed
-	b.close = append([]func() error{web.Close}, b.close...)
 	b.desk = map[string]string{
-		"TILEDESK_URL": "http://" + at.Addr().String(), "TILEDESK_PROJECT_ID": desk.ID, "TILEDESK_TOKEN": desk.Owner.Token, "TILEDESK_API": "v3",
+		"TILEDESK_URL": url, "TILEDESK_PROJECT_ID": desk.ID, "TILEDESK_TOKEN": desk.Owner.Token, "TILEDESK_API": "v3",
 		"TILEDESK_RESOURCES": "messages", "TILEDESK_REQUESTS_PER_MINUTE": fmt.Sprint(1 << 30),
 	}
 	return nil
+}
+
+// serve answers on loopback until the bench ends, and returns where.
+func (b *bench) serve(h http.Handler) (url string, err error) {
+	at, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	web := &http.Server{Handler: h}
+	go func() { _ = web.Serve(at) }() // until it is closed
+	b.close = append([]func() error{web.Close}, b.close...)
+	return "http://" + at.Addr().String(), nil
 }

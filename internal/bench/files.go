@@ -24,7 +24,7 @@ func (b *bench) files(context.Context) ([]trial, error) {
 	return []trial{
 		{"files", "files, raw", func(ctx context.Context) (cost, error) {
 			dir := fresh("files")
-			c, err := b.load(ctx, b.fileURL("file", dir), "tiledesk", "", func(ctx context.Context) (int, error) {
+			c, err := b.load(ctx, b.fileURL("file", dir), "tiledesk", "", func() (int, error) {
 				n := 0
 				c, err := raw.take(ctx, filepath.Join(b.dir, dir, "tiledesk", "messages"))
 				for _, r := range c {

@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -35,30 +32,23 @@ func (b *bench) idle(ctx context.Context, out io.Writer) error {
 	for i := 1; i < idleProjects; i++ {
 		projects = append(projects, desk.AddProject(fmt.Sprintf("6b03000000000000%08x", i+1), fmt.Sprint("Idle ", i)))
 	}
-	at, err := net.Listen("tcp", "127.0.0.1:0")
+	var asked atomic.Int64
+	url, err := b.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked.Add(1); desk.ServeHTTP(w, r) }))
 	if err != nil {
 		return err
 	}
-	var asked atomic.Int64
-	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked.Add(1); desk.ServeHTTP(w, r) })}
-	go func() { _ = web.Serve(at) }() // until it is closed
-	defer web.Close()
-
 	prefix := fresh(b.kafka.Prefix)
-	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, "producer"))
-	cmd.Dir, cmd.Cancel = b.dir, func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.Env = []string{"HOME=" + b.dir, "TILEDESK_URL=http://" + at.Addr().String(), "TILEDESK_API=v3", "TILEDESK_REQUESTS_PER_MINUTE=1000000",
-		"TILEDESK_POLL_INTERVAL=" + idleEvery.String()}
+	env := map[string]string{
+		"TILEDESK_URL": url, "TILEDESK_API": "v3", "TILEDESK_REQUESTS_PER_MINUTE": "1000000", "TILEDESK_POLL_INTERVAL": idleEvery.String(), "KAFKA_TOPIC_PREFIX": prefix,
+	}
 	var ids []string
 	for _, p := range projects {
 		ids = append(ids, p.ID)
-		cmd.Env = append(cmd.Env, "TILEDESK_TOKEN_"+p.ID+"="+p.Owner.Token)
+		env["TILEDESK_TOKEN_"+p.ID] = p.Owner.Token
 	}
-	cmd.Env = append(cmd.Env, "TILEDESK_PROJECT_ID="+strings.Join(ids, ","))
-	for name, value := range b.env {
-		cmd.Env = append(cmd.Env, name+"="+value)
-	}
-	cmd.Env = append(cmd.Env, "KAFKA_TOPIC_PREFIX="+prefix)
+	env["TILEDESK_PROJECT_ID"] = strings.Join(ids, ",")
+	cmd := b.command(ctx, "producer", env)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {

@@ -34,10 +34,7 @@ func (b *bench) postgres(ctx context.Context) ([]trial, error) {
 	}
 	load := func(ctx context.Context, dataset, mode string) (cost, error) {
 		table := pgx.Identifier{dataset, "messages"}.Sanitize()
-		c, err := b.load(ctx, server, dataset, mode, func(ctx context.Context) (n int, err error) {
-			err = db.QueryRow(ctx, "SELECT count(*) FROM "+table).Scan(&n)
-			return n, err
-		})
+		c, err := b.load(ctx, server, dataset, mode, func() (int, error) { return rowsIn(ctx, server, dataset) })
 		if err != nil {
 			return c, err
 		}
