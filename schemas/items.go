@@ -4,8 +4,10 @@ import "sync"
 
 var scanners = sync.Pool{New: func() any { return new(scanner) }}
 
-// Items returns the values of a JSON array, as they are written: parts of src. It checks all of src.
-func Items(src []byte) (items [][]byte, err error) {
+// Objects returns the objects of a JSON array, as they are written, and calls member for each member of each: the object's index, the key as text, and
+// the value as it is written. Objects and values are parts of src; a key may hold until the next call only. It checks all of src; where it
+// returns an error, members before it have been told.
+func Objects(src []byte, member func(object int, key, value []byte)) (objects [][]byte, err error) {
 	s := scanners.Get().(*scanner)
 	defer s.put()
 	s.src, s.pos = src, 0
@@ -20,42 +22,45 @@ func Items(src []byte) (items [][]byte, err error) {
 	for {
 		s.peek()
 		from := s.pos
-		if err := s.skip(); err != nil {
+		if err := s.eachMember(func(key, value []byte) { member(len(objects), key, value) }); err != nil {
 			return nil, err
 		}
-		items = append(items, src[from:s.pos])
-		s.out = s.out[:0] // of no use here
+		objects = append(objects, src[from:s.pos])
 		switch s.peek() {
 		case ',':
 			s.take()
 		case ']':
 			s.take()
-			if err := s.end(); err != nil {
-				return nil, err
-			}
-			return items, nil
+			return objects, s.end()
 		default:
 			return nil, s.wrong("a comma or the end of an array")
 		}
 	}
 }
 
-// Members calls yield for each member of a JSON object, in order: its key as text, and its value as it is written. They are parts of src, or
-// hold until the next call. It checks all of src; where it returns an error, members before it have been yielded.
+// Members calls yield for each member of a JSON object, in order, as Objects does.
 func Members(src []byte, yield func(key, value []byte)) error {
 	s := scanners.Get().(*scanner)
 	defer s.put()
 	s.src, s.pos = src, 0
+	if err := s.eachMember(yield); err != nil {
+		return err
+	}
+	return s.end()
+}
+
+// eachMember reads an object.
+func (s *scanner) eachMember(yield func(key, value []byte)) error {
 	if s.peek() != '{' {
 		return s.wrong("an object")
 	}
 	s.take()
 	if s.peek() == '}' {
 		s.take()
-		return s.end()
+		return nil
 	}
 	for {
-		s.out = s.out[:0]
+		s.out = s.out[:0] // of no use but for the key
 		if err := s.key(); err != nil {
 			return err
 		}
@@ -65,13 +70,13 @@ func Members(src []byte, yield func(key, value []byte)) error {
 		if err := s.skip(); err != nil {
 			return err
 		}
-		yield(key, src[from:s.pos])
+		yield(key, s.src[from:s.pos])
 		switch s.peek() {
 		case ',':
 			s.take()
 		case '}':
 			s.take()
-			return s.end()
+			return nil
 		default:
 			return s.wrong("a comma or the end of an object")
 		}

@@ -3,15 +3,17 @@ package schemas
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 )
 
-// FuzzItems: an array and an object are taken apart as encoding/json does, and taken at all if it takes them.
-func FuzzItems(f *testing.F) {
+// FuzzObjects: an array of objects and an object are taken apart as encoding/json does, and taken at all if it takes them.
+func FuzzObjects(f *testing.F) {
 	for _, s := range []string{
-		`[]`, ` [ 1 , "a\"]" , {"a":[{}]} ,[] ] `, `[1,]`, `[1 2]`, `[`, `[1`, `[]x`, `{}`, `{"a":1,"\u0061":2,"b":{"c":[1]}} `, `{"a":1,}`, `{"a" 1}`, `{"a":1`, `{"a":1}}`, ``, ` `, `null`, `"x"`, "[\"\xff\"]", `["\ud83d"]`,
+		`[]`, ` [ 1 , "a\"]" , {"a":[{}]} ,[] ] `, `[1,]`, `[1 2]`, `[`, `[1`, `[]x`, `{}`, `{"a":1,"\u0061":2,"b":{"c":[1]}} `, `{"a":1,}`, `{"a" 1}`, `{"a":1`, `{"a":1}}`, `[{},{"a":1,"\u0062":{"c":[{}]}} , { "a" : [] } ]`, `[{"a":1}{}]`, `[{},null]`, ``, ` `, `null`, `"x"`, "[\"\xff\"]", `["\ud83d"]`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -19,21 +21,35 @@ func FuzzItems(f *testing.F) {
 		if !utf8.Valid(src) {
 			return // which encoding/json mends
 		}
-		var array []json.RawMessage
+		var array []map[string]json.RawMessage
 		err := json.Unmarshal(src, &array)
-		items, got := Items(src)
 		if tooDeep(err) {
 			return
 		}
-		if (got == nil) != (err == nil && array != nil) {
-			t.Fatalf("%q: Items says %v, encoding/json %v", src, got, err)
+		var told []map[string][]byte
+		objects, got := Objects(src, func(i int, key, value []byte) {
+			for len(told) <= i {
+				told = append(told, map[string][]byte{})
+			}
+			told[i][string(key)] = value
+		})
+		if (got == nil) != (err == nil && array != nil && !slices.ContainsFunc(array, func(o map[string]json.RawMessage) bool { return o == nil })) {
+			t.Fatalf("%q: Objects says %v, encoding/json %v", src, got, err)
 		}
-		if got == nil && len(items) != len(array) {
-			t.Fatalf("%q: %d items, want %d", src, len(items), len(array))
-		}
-		for i := range items {
-			if !bytes.Equal(items[i], array[i]) {
-				t.Errorf("%q: item %d is %q, want %q", src, i, items[i], array[i])
+		if got == nil {
+			if len(objects) != len(array) {
+				t.Fatalf("%q: %d objects, want %d", src, len(objects), len(array))
+			}
+			for i, o := range objects {
+				var again map[string]json.RawMessage
+				if err := json.Unmarshal(o, &again); err != nil || !reflect.DeepEqual(again, array[i]) {
+					t.Errorf("%q: object %d is %q (%v), want %q", src, i, o, err, array[i])
+				}
+				if i < len(told) {
+					sameMembers(t, told[i], array[i])
+				} else if len(array[i]) > 0 {
+					t.Errorf("%q: no member of object %d was told", src, i)
+				}
 			}
 		}
 		var object map[string]json.RawMessage
@@ -43,36 +59,34 @@ func FuzzItems(f *testing.F) {
 		if (got == nil) != (err == nil && object != nil) {
 			t.Fatalf("%q: Members says %v, encoding/json %v", src, got, err)
 		}
-		if got != nil {
-			return
-		}
-		for key, value := range object {
-			if !bytes.Equal(members[key], value) {
-				t.Errorf("%q: member %q is %q, want %q", src, key, members[key], value)
-			}
-		}
-		if len(members) != len(object) {
-			t.Errorf("%q: %d members, want %d", src, len(members), len(object))
+		if got == nil {
+			sameMembers(t, members, object)
 		}
 	})
 }
 
+func sameMembers(t *testing.T, got map[string][]byte, want map[string]json.RawMessage) {
+	t.Helper()
+	for key, value := range want {
+		if !bytes.Equal(got[key], value) {
+			t.Errorf("member %q is %q, want %q", key, got[key], value)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d members, want %d", len(got), len(want))
+	}
+}
+
 func tooDeep(err error) bool { return err != nil && strings.Contains(err.Error(), "max depth") }
 
-func BenchmarkItems(b *testing.B) {
+func BenchmarkObjects(b *testing.B) {
 	doc := []byte(`{"_id":"65f1c0ffee65f1c0ffee65f1","text":"` + strings.Repeat("Thank you for waiting. ", 30) + `","attributes":{"a":[1,2,3]},"createdAt":"2026-11-22T17:14:48.283Z"}`)
 	page := append([]byte{'['}, bytes.Join([][]byte{doc, doc, doc, doc, doc, doc, doc, doc, doc, doc}, []byte{','})...)
 	page = append(page, ']')
 	b.SetBytes(int64(len(page)))
 	for b.Loop() {
-		items, err := Items(page)
-		if err != nil {
+		if _, err := Objects(page, func(int, []byte, []byte) {}); err != nil {
 			b.Fatal(err)
-		}
-		for _, item := range items {
-			if err := Members(item, func(_, _ []byte) {}); err != nil {
-				b.Fatal(err)
-			}
 		}
 	}
 }

@@ -33,6 +33,7 @@ const (
 	leaveTimeout     = 5 * time.Second
 	metadataAge      = 10 * time.Second      // a topic that is created later is found after this
 	fetchWait        = 50 * time.Millisecond // shorter than the client's 5 s: a fetch of quiet topics holds up that of one that was paused
+	fetchLeast       = 256 << 10             // bytes that end fetchWait: else each transaction is a fetch of its own
 	minFetch         = 64 << 10
 	maxFetch         = 32 << 20
 )
@@ -193,6 +194,7 @@ func (l *loader) connect(ctx context.Context, kafka broker.Config) error {
 		kgo.MaxConcurrentFetches(fetches),
 		kgo.MetadataMaxAge(metadataAge),
 		kgo.FetchMaxWait(fetchWait),
+		kgo.FetchMinBytes(fetchLeast),
 	}, l.cfg.client...)...)
 	return err
 }

@@ -79,7 +79,7 @@ func (l *lane) run(ctx context.Context) error {
 		kgo.RecordDeliveryTimeout(transactionTimeout), // Kafka away for longer: start again from the log
 		kgo.RecordPartitioner(partitioner{checkpoints: checkpoints}),
 		kgo.ProducerBatchMaxBytes(broker.MaxMessageBytes),
-		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.SnappyCompression()),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression().WithLevel(1), kgo.SnappyCompression()),
 	)
 	if err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -89,7 +91,7 @@ func (s *stream) poll(ctx context.Context, from *tiledesk.Cursor, tx *transactio
 		return err
 	}
 	ahead := ahead{stream: s, from: from}
-	for page, err := range s.client.Pages(ctx, s.resource, *from) {
+	for page, err := range s.pages(ctx, *from) {
 		if err == nil {
 			was, err = ahead.publish(ctx, tx, page, was)
 		}
@@ -101,6 +103,37 @@ func (s *stream) poll(ctx context.Context, from *tiledesk.Cursor, tx *transactio
 		}
 	}
 	return ahead.settle(0)
+}
+
+// pages is Client.Pages, a page ahead: the next is fetched while one is looked at.
+func (s *stream) pages(ctx context.Context, from tiledesk.Cursor) iter.Seq2[tiledesk.Page, error] {
+	type result struct {
+		page tiledesk.Page
+		err  error
+	}
+	return func(yield func(tiledesk.Page, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		fetched, stopped := make(chan result), make(chan struct{})
+		var fetching sync.WaitGroup
+		fetching.Go(func() {
+			defer close(fetched)
+			for page, err := range s.client.Pages(ctx, s.resource, from) {
+				select {
+				case fetched <- result{page, err}:
+				case <-stopped:
+					return
+				}
+			}
+		})
+		defer fetching.Wait()
+		defer cancel()
+		defer close(stopped)
+		for r := range fetched {
+			if !yield(r.page, r.err) {
+				return
+			}
+		}
+	}
 }
 
 // aheadBytes is how much of a stream may be handed over before the oldest of it is committed: enough for a transaction's time, and

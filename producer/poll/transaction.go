@@ -28,8 +28,14 @@ type publication struct {
 	done    chan error // buffered; gets exactly one answer
 }
 
-// waitingPages is how many pages may wait for their turn.
-const waitingPages = 64
+const (
+	waitingPages = 64 // may be handed over and not yet looked at
+
+	// A transaction costs brokers and readers the same be it small or large. So one begins pace after the last at the earliest, unless
+	// there are transactionBytes for it: half of what a stream hands over ahead, so that one half fills while the other is committed.
+	pace             = 50 * time.Millisecond
+	transactionBytes = aheadBytes / 2
+)
 
 // transactionError says that a transaction failed, that its outcome is unknown, or that the log could not be read: only the
 // log tells what holds, so the lane starts again from it.
@@ -81,8 +87,10 @@ func (t *transactions) run(ctx context.Context) error {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(settleTimeout, cancel) })()
 	var broken error
+	var began time.Time
 	for first := range t.pages {
-		batch := t.waiting(first)
+		batch := t.gather(first, began.Add(pace))
+		began = time.Now()
 		if broken == nil {
 			var records []*kgo.Record
 			for _, p := range batch {
@@ -97,19 +105,26 @@ func (t *transactions) run(ctx context.Context) error {
 	return broken
 }
 
-func (t *transactions) waiting(first *publication) []*publication {
-	batch := []*publication{first}
-	for {
+// gather adds the pages that come in until then, those that are waiting even later, up to transactionBytes.
+func (t *transactions) gather(first *publication, until time.Time) []*publication {
+	batch, bytes := []*publication{first}, first.bytes
+	due := time.NewTimer(time.Until(until))
+	defer due.Stop()
+	for bytes < transactionBytes {
 		select {
 		case p, ok := <-t.pages:
 			if !ok {
 				return batch
 			}
-			batch = append(batch, p)
-		default:
-			return batch
+			batch, bytes = append(batch, p), bytes+p.bytes
+		case <-due.C:
+			if len(t.pages) == 0 {
+				return batch
+			}
+			due.Reset(0)
 		}
 	}
+	return batch
 }
 
 // commit writes the records in one transaction.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,4 +98,14 @@ func with(s http.RoundTripper) *Client {
 	c := New(Project{ID: "5ab0f32757066e0014bfd718", URL: "http://tiledesk.test", API: V3, RequestsPerMinute: 1e9, Credential: Credential{Token: ops.Secret("s3cret")}}, quiet())
 	c.http.Transport = s
 	return c
+}
+
+// recordOf is a document as a list has it.
+func recordOf(t *testing.T, doc []byte) record {
+	t.Helper()
+	l, err := parseList(slices.Concat([]byte("["), doc, []byte("]")), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.records[0]
 }

@@ -3,7 +3,6 @@ package tiledesk
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -60,40 +59,36 @@ func parseList(body []byte, key string) (list, error) {
 		l.limit = number(envelope["perPage"])
 		l.page = number(envelope["page"])
 	}
-	items, err := schemas.Items(raw)
+	objects, err := schemas.Objects(raw, func(i int, key, value []byte) {
+		for len(l.records) <= i {
+			l.records = append(l.records, record{})
+		}
+		l.records[i].take(key, value)
+	})
 	if err != nil {
 		return list{}, err
 	}
-	l.records = make([]record, len(items))
-	for i, raw := range items {
-		if l.records[i], err = parseRecord(raw); err != nil {
-			return list{}, fmt.Errorf("item %d: %w", i, err)
+	for i, raw := range objects {
+		if i == len(l.records) || l.records[i].ID == "" {
+			return list{}, fmt.Errorf("item %d: a document without an _id", i)
 		}
+		l.records[i].JSON = raw
 	}
 	return l, nil
 }
 
-// parseRecord finds the fields by their names to the letter, as the codec does.
-func parseRecord(raw []byte) (record, error) {
-	r := record{Doc: Doc{JSON: raw}}
-	if err := schemas.Members(raw, func(key, value []byte) {
-		switch string(key) {
-		case "_id":
-			r.ID = text(value)
-		case "createdAt":
-			r.created = date(value)
-		case "updatedAt":
-			r.updated = date(value)
-		case "request_id":
-			r.requestID = text(value)
-		}
-	}); err != nil {
-		return record{}, err
+// take finds the fields by their names to the letter, as the codec does.
+func (r *record) take(key, value []byte) {
+	switch string(key) {
+	case "_id":
+		r.ID = text(value)
+	case "createdAt":
+		r.created = date(value)
+	case "updatedAt":
+		r.updated = date(value)
+	case "request_id":
+		r.requestID = text(value)
 	}
-	if r.ID == "" {
-		return record{}, errors.New("a document without an _id")
-	}
-	return r, nil
 }
 
 func text(raw json.RawMessage) string {

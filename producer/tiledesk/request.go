@@ -138,7 +138,7 @@ func (c *Client) try(ctx context.Context, req request) (time.Time, *Error) {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // the status counts, however the body ends
 		return time.Time{}, c.refused(fail, req, resp, body)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	body, err := readBody(resp)
 	switch {
 	case err != nil:
 		return time.Time{}, c.unanswered(fail, req, err)
@@ -153,6 +153,14 @@ func (c *Client) try(ctx context.Context, req request) (time.Time, *Error) {
 		return time.Time{}, fail
 	}
 	return serverTime(resp.Header), nil
+}
+
+// readBody reads up to a byte more than maxBody.
+func readBody(resp *http.Response) ([]byte, error) {
+	var body bytes.Buffer
+	body.Grow(int(min(max(resp.ContentLength, 0), 1<<20)) + bytes.MinRead) // the length is what the server says: more is believed when it comes
+	_, err := body.ReadFrom(io.LimitReader(resp.Body, maxBody+1))
+	return body.Bytes(), err
 }
 
 // unanswered explains a request that got no answer, or half of one.

@@ -54,10 +54,7 @@ func TestStandIn(t *testing.T) {
 				got, cur := pull(t, c, r, Cursor{})
 				want := map[string]string{}
 				for _, raw := range s.Docs(collection) {
-					rec, err := parseRecord(raw)
-					if err != nil {
-						t.Fatal(err)
-					}
+					rec := recordOf(t, raw)
 					want[rec.ID] = string(raw)
 				}
 				if len(got) != len(want) || len(got) == 0 {
@@ -294,10 +291,7 @@ func TestClockAhead(t *testing.T) {
 			_, cur := pull(t, c, row("messages", 0), Cursor{})
 
 			request := s.Docs("requests")[0]
-			rec, err := parseRecord(request)
-			if err != nil {
-				t.Fatal(err)
-			}
+			rec := recordOf(t, request)
 			now := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 			old := fmt.Sprintf(`"updatedAt":%q`, rec.updated.Format("2006-01-02T15:04:05.000Z"))
 			changed := strings.Replace(string(request), old, fmt.Sprintf(`"updatedAt":%q`, now), 1)

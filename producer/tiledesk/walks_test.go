@@ -93,10 +93,7 @@ func readWorld(t *testing.T, name string, w *world, api API, r schemas.Resource)
 				t.Fatalf("%s: %v", name, err)
 			}
 			for _, d := range p.Docs {
-				rec, err := parseRecord(d.JSON)
-				if err != nil {
-					t.Fatal(err)
-				}
+				rec := recordOf(t, d.JSON)
 				key := fmt.Sprint(rec.ID, " ", rec.version())
 				if twice[key] {
 					t.Errorf("%s: %s came twice", name, key)
