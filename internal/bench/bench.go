@@ -25,6 +25,7 @@ import (
 // bench is one run of the whole.
 type bench struct {
 	rows, runs int
+	held       int
 	only       string
 
 	dir   string // of everything that is made

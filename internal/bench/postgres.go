@@ -32,9 +32,12 @@ func (b *bench) postgres(ctx context.Context) ([]trial, error) {
 		b.drops(ctx, server, d)
 		return d
 	}
-	load := func(ctx context.Context, dataset, mode string) (cost, error) {
+	load := func(ctx context.Context, dataset, mode string, held int) (cost, error) {
 		table := pgx.Identifier{dataset, "messages"}.Sanitize()
-		c, err := b.load(ctx, server, dataset, mode, func() (int, error) { return rowsIn(ctx, server, dataset) })
+		c, err := b.load(ctx, server, dataset, mode, func() (int, error) {
+			n, err := rowsIn(ctx, server, dataset)
+			return n - held, err
+		})
 		if err != nil {
 			return c, err
 		}
@@ -44,20 +47,38 @@ func (b *bench) postgres(ctx context.Context) ([]trial, error) {
 	raw := &rawPostgres{db: db}
 	upsert := func(ctx context.Context) (cost, error) {
 		d := dataset()
-		c, err := load(ctx, d, "")
+		c, err := load(ctx, d, "", 0)
 		if err == nil && full == "" {
 			full = d
 			err = raw.take(ctx, d)
 		}
 		return c, err
 	}
-	return []trial{
+	trials := []trial{
 		{"postgres, upsert", "postgres, raw upsert", upsert},
 		{"postgres, raw upsert", "", func(ctx context.Context) (cost, error) { return raw.load(ctx, dataset()) }},
-		{"postgres, upsert of rows that are there", "postgres, raw upsert of rows that are there", func(ctx context.Context) (cost, error) { return load(ctx, full, "") }},
+		{"postgres, upsert of rows that are there", "postgres, raw upsert of rows that are there", func(ctx context.Context) (cost, error) { return load(ctx, full, "", 0) }},
 		{"postgres, raw upsert of rows that are there", "", func(ctx context.Context) (cost, error) { return raw.again(ctx) }},
-		{"postgres, append", "postgres, raw upsert", func(ctx context.Context) (cost, error) { return load(ctx, dataset(), "append") }},
-	}, nil
+		{"postgres, append", "postgres, raw upsert", func(ctx context.Context) (cost, error) { return load(ctx, dataset(), "append", 0) }},
+	}
+	if b.held > 0 {
+		held := fmt.Sprintf("upsert into %d rows", b.held)
+		trials = append(trials,
+			trial{"postgres, " + held, "postgres, raw " + held, func(ctx context.Context) (cost, error) {
+				d := dataset()
+				if err := raw.fill(ctx, d, b.held); err != nil {
+					return cost{}, err
+				}
+				return load(ctx, d, "", b.held)
+			}},
+			trial{"postgres, raw " + held, "", func(ctx context.Context) (cost, error) {
+				if err := raw.fill(ctx, dataset(), b.held); err != nil {
+					return cost{}, err
+				}
+				return raw.again(ctx)
+			}})
+	}
+	return trials, nil
 }
 
 // drops has a dataset go when the bench ends.
@@ -109,13 +130,27 @@ func (r *rawPostgres) take(ctx context.Context, dataset string) error {
 }
 
 func (r *rawPostgres) load(ctx context.Context, dataset string) (cost, error) {
-	r.filled = pgx.Identifier{dataset, "messages"}.Sanitize()
-	for _, sql := range []string{"CREATE SCHEMA " + pgx.Identifier{dataset}.Sanitize(), "CREATE TABLE " + r.filled + " (LIKE " + r.like + " INCLUDING ALL)"} {
-		if _, err := r.db.Exec(ctx, sql); err != nil {
-			return cost{}, err
-		}
+	if err := r.fill(ctx, dataset, 0); err != nil {
+		return cost{}, err
 	}
 	return r.again(ctx)
+}
+
+// fill makes the table that is loaded next, with so many other rows: short ones, whose keys are as long as any and in no order.
+func (r *rawPostgres) fill(ctx context.Context, dataset string, rows int) error {
+	r.filled = pgx.Identifier{dataset, "messages"}.Sanitize()
+	for _, sql := range []string{
+		"CREATE SCHEMA " + pgx.Identifier{dataset}.Sanitize(),
+		"CREATE TABLE " + r.filled + " (LIKE " + r.like + " INCLUDING ALL)",
+		fmt.Sprintf(`INSERT INTO %s (_id, text, updated_at, _kafka_partition, _kafka_offset)
+			SELECT substr(md5(i::text), 1, 24), 'short', now(), 0, i FROM generate_series(1, %d) AS i`, r.filled, rows),
+		"ANALYZE " + r.filled,
+	} {
+		if _, err := r.db.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%.60s: %w", sql, err)
+		}
+	}
+	return nil
 }
 
 // again loads the batches into the table that is there.
