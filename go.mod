@@ -22,6 +22,7 @@ require (
 	github.com/google/uuid v1.6.0 // load ids that sort by time
 	github.com/jackc/pgx/v5 v5.12.0 // destinations postgres:// and redshift://
 	github.com/linkedin/goavro/v2 v2.15.0 // Avro: schema authority, oracle of what is written and read
+	github.com/prometheus/client_golang v1.25.0 // metrics
 	github.com/sethvargo/go-envconfig v1.4.3 // settings
 	github.com/snowflakedb/gosnowflake v1.19.1 // destination snowflake://: the vendor's client
 	github.com/testcontainers/testcontainers-go v0.45.0 // tests: real services
@@ -38,6 +39,11 @@ require (
 	golang.org/x/term v0.47.0 // is it a terminal
 	golang.org/x/time v0.16.0 // request budget
 	google.golang.org/api v0.304.0 // errors and options of the client of bigquery://
+)
+
+require (
+	github.com/prometheus/client_model v0.6.3
+	github.com/prometheus/common v0.72.0
 )
 
 require (
@@ -79,6 +85,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/sso v1.37.0 // indirect
 	github.com/aws/aws-sdk-go-v2/service/ssooidc v1.42.0 // indirect
 	github.com/aws/aws-sdk-go-v2/service/sts v1.49.0 // indirect
+	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/bits-and-blooms/bitset v1.24.4 // indirect
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
 	github.com/clipperhouse/uax29/v2 v2.7.0 // indirect
@@ -154,12 +161,14 @@ require (
 	github.com/moby/term v0.5.2 // indirect
 	github.com/mschoch/smat v0.2.0 // indirect
 	github.com/mtibben/percent v0.2.1 // indirect
+	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/opencontainers/go-digest v1.0.0 // indirect
 	github.com/opencontainers/image-spec v1.1.1 // indirect
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/power-devops/perfstat v0.0.0-20240221224432-82ca36839d55 // indirect
+	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/puzpuzpuz/xsync/v3 v3.5.1 // indirect
 	github.com/rs/zerolog v1.34.0 // indirect
 	github.com/shirou/gopsutil/v4 v4.26.6 // indirect

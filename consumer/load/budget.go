@@ -28,6 +28,8 @@ func (b *budget) hold(n int64) {
 }
 
 func (b *budget) changed(n int64) {
+	heldRecords.Set(float64(b.records))
+	heldRows.Set(float64(b.rows))
 	b.peak = max(b.peak, b.records+b.rows)
 	if n < 0 {
 		close(b.freed)

@@ -47,8 +47,24 @@ type Loaded struct {
 	Rows   int64
 	Bytes  int64      // of the records, as Kafka holds them
 	Stats  sink.Stats // zero where Write's answer was lost and the ledger told that the rows are in
+	Oldest time.Time  // extraction of the first record; zero where there is none
+	Newest time.Time  // and of the last
 	Behind int64      // offsets of the table's partitions here that are known and not loaded yet
 	Took   time.Duration
+}
+
+// times takes in when rows were extracted, which are in the order of a partition.
+func (l *Loaded) times(rows []row) {
+	if len(rows) == 0 {
+		return
+	}
+	first, last := time.UnixMilli(rows[0].time), time.UnixMilli(rows[len(rows)-1].time)
+	if l.Oldest.IsZero() || first.Before(l.Oldest) {
+		l.Oldest = first
+	}
+	if last.After(l.Newest) {
+		l.Newest = last
+	}
 }
 
 func (e Events) assigned(at map[sink.Partition]Backlog) {
@@ -58,12 +74,14 @@ func (e Events) assigned(at map[sink.Partition]Backlog) {
 }
 
 func (e Events) loaded(l Loaded) {
+	l.measure()
 	if e.Loaded != nil {
 		e.Loaded(l)
 	}
 }
 
 func (e Events) deadLetter(table string, l dlq.Letter) {
+	deadLetters.WithLabelValues(table).Inc()
 	if e.DeadLetter != nil {
 		e.DeadLetter(table, l)
 	}

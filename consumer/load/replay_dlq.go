@@ -122,7 +122,7 @@ func (w *writer) again(ctx context.Context, letter dlq.Letter, done *Replayed) e
 	}
 	if refused == nil {
 		done.Loaded++
-		w.ev.loaded(Loaded{ID: r.ID, Table: w.t.name, Ranges: r.Ranges, Rows: 1, Bytes: r.Bytes, Stats: stats, Took: time.Since(started)})
+		w.ev.loaded(Loaded{ID: r.ID, Table: w.t.name, Ranges: r.Ranges, Rows: 1, Bytes: r.Bytes, Oldest: letter.Timestamp, Newest: letter.Timestamp, Stats: stats, Took: time.Since(started)})
 		return nil
 	}
 	if err := w.next(ctx, letter, refused); err != nil {

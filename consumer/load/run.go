@@ -132,6 +132,7 @@ func newLoader(cfg Config, kafka broker.Config, to sink.Sink, ev Events) (*loade
 	if err != nil {
 		return nil, err
 	}
+	memoryLimit.Set(float64(cfg.Records()))
 	l := &loader{
 		cfg: cfg, log: slog.Default().With("group", cfg.Group), to: to, ev: ev, brokers: kafka,
 		codec:    schemas.NewCodec(registry, kafka.Prefix),

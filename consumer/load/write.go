@@ -258,6 +258,7 @@ func (w *writer) done(parts []*part, id string, stats sink.Stats, started time.T
 		e.Ranges = append(e.Ranges, sink.Range{Partition: p.Partition, From: p.ledger, To: p.to})
 		e.Rows += int64(len(p.rows))
 		e.Bytes += p.bytes
+		e.times(p.rows)
 		p.ledger = p.to
 	}
 	for _, p := range w.parts {

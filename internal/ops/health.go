@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -12,11 +13,13 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // HTTP is where a program serves its health and whatever else it shows.
 type HTTP struct {
-	Addr  string `env:"HTTP_ADDR, default=127.0.0.1:8080" help:"address of /healthz and /readyz; off for none"`
+	Addr  string `env:"HTTP_ADDR, default=127.0.0.1:8080" help:"address of /healthz, /readyz and /metrics; off for none"`
 	Pprof bool   `env:"HTTP_PPROF" help:"true: /debug/pprof at HTTP_ADDR too, for go tool pprof, open to whoever reaches the address"`
 }
 
@@ -36,10 +39,11 @@ func (h HTTP) Listen(ctx context.Context) (net.Listener, error) {
 	return ln, nil
 }
 
-// Routes returns a mux that answers /healthz while the program lives and /readyz with 200 while ready returns nil, else
-// with 503 and the error's text. A nil ready is always ready. Other routes may be added.
+// Routes returns a mux that answers /healthz while the program lives, /readyz with 200 while ready returns nil, else with 503 and the
+// error's text, and /metrics. A nil ready is always ready. Other routes may be added.
 func Routes(ready func() error) *http.ServeMux {
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if ready != nil {
@@ -98,6 +102,9 @@ func (h HTTP) During(ctx context.Context, routes http.Handler, run func(context.
 	ln, err := h.Listen(ctx)
 	if err != nil {
 		return err
+	}
+	if ln != nil {
+		slog.Info("serving health and metrics", "address", ln.Addr().String())
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -34,6 +34,7 @@ func (r Retry) Do(ctx context.Context, doing string, try func() error) error {
 		if n == 1 {
 			since = time.Now()
 		}
+		retries.WithLabelValues(doing).Inc()
 		passed := time.Since(since)
 		switch {
 		case ctx.Err() != nil:

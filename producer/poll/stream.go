@@ -43,6 +43,7 @@ func (s *stream) run(ctx context.Context, from tiledesk.Cursor, tx *transactions
 	interval := s.cfg.Interval.of(s.resource)
 	for failed := 0; ; {
 		err := s.poll(ctx, &from, tx)
+		s.count(ctx, err)
 		var broken *transactionError
 		wait := interval
 		switch {
@@ -75,6 +76,22 @@ func (s *stream) run(ctx context.Context, from tiledesk.Cursor, tx *transactions
 			return nil
 		}
 	}
+}
+
+// count counts a poll that has ended.
+func (s *stream) count(ctx context.Context, err error) {
+	outcome := "caught_up"
+	switch {
+	case ctx.Err() != nil:
+		return
+	case tiledesk.IsSkippable(err):
+		outcome = "skipped"
+	case err != nil:
+		outcome = "failed"
+	default:
+		caughtUp.WithLabelValues(s.client.Project(), s.resource.Name).SetToCurrentTime()
+	}
+	polls.WithLabelValues(outcome, s.client.Project(), s.resource.Name).Inc()
 }
 
 func emit(f func(project, resource string, why error), s *stream, why error) {
@@ -205,6 +222,10 @@ func (a *ahead) committed(u underway) {
 		a.buried.Add(int64(u.refused))
 		a.log.Error("documents, or values of them, cannot be published and were set aside; consumer dlq list shows them, and why",
 			"project", a.client.Project(), "resource", a.resource.Name, "documents", u.refused, "topic", broker.DLQName(a.resource.Topic(a.kafka.Prefix)))
+	}
+	published.WithLabelValues(a.client.Project(), a.resource.Name).Add(float64(u.docs))
+	if u.publication != nil {
+		producedBytes.Add(float64(u.bytes))
 	}
 	if a.events.Published != nil {
 		a.events.Published(a.client.Project(), a.resource.Name, u.docs, u.total)

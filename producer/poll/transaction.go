@@ -129,8 +129,12 @@ func (t *transactions) gather(first *publication, until time.Time) []*publicatio
 
 // commit writes the records in one transaction.
 func (t *transactions) commit(ctx context.Context, records []*kgo.Record) error {
-	if err := broker.Transact(ctx, t.client, records); err != nil {
-		return &transactionError{err}
+	began := time.Now()
+	err := broker.Transact(ctx, t.client, records)
+	outcome := "committed"
+	if err != nil {
+		outcome, err = "failed", &transactionError{err}
 	}
-	return nil
+	transactionsOf.WithLabelValues(outcome).Observe(time.Since(began).Seconds())
+	return err
 }

@@ -80,6 +80,7 @@ func (c *Client) send(ctx context.Context, req request) (time.Time, error) {
 		if err := c.budget.wait(ctx); err != nil {
 			return time.Time{}, err
 		}
+		budgetLeft.WithLabelValues(c.project.ID).Set(c.budget.limiter.Tokens())
 		now, e := c.try(ctx, req)
 		if e == nil {
 			return now, nil
@@ -128,11 +129,16 @@ func (c *Client) try(ctx context.Context, req request) (time.Time, *Error) {
 	if req.token != "" {
 		c.authorize(hr.Header, req.api, req.token)
 	}
+	began, status := time.Now(), 0
+	defer func() {
+		requests.WithLabelValues(c.project.ID, strconv.Itoa(status)).Observe(time.Since(began).Seconds())
+	}()
 	resp, err := c.http.Do(hr)
 	if err != nil {
 		return time.Time{}, c.unanswered(fail, req, err)
 	}
 	defer resp.Body.Close()
+	status = resp.StatusCode
 	fail.Status = resp.StatusCode
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // the status counts, however the body ends

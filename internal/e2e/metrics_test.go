@@ -1,0 +1,181 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// described are the metrics of this program, a line of Markdown each, by name.
+func described(t *testing.T) map[string]string {
+	t.Helper()
+	descs := make(chan *prometheus.Desc)
+	go func() {
+		defer close(descs)
+		prometheus.DefaultRegisterer.(*prometheus.Registry).Describe(descs)
+	}()
+	// Desc shows what it is in its String alone.
+	parts := regexp.MustCompile(`fqName: "(tilestream_\w+)", help: "([^"]*)", unit: "", constLabels: \{\}, variableLabels: \{([\w,]*)\}`)
+	out := map[string]string{}
+	for d := range descs {
+		if m := parts.FindStringSubmatch(d.String()); m != nil {
+			out[m[1]] = fmt.Sprintf("| `%s` | %s | %s |\n", m[1], strings.ReplaceAll(m[3], ",", ", "), m[2])
+		}
+	}
+	if len(out) < 10 {
+		t.Fatalf("found %v", out)
+	}
+	return out
+}
+
+// TestMetricsPage holds docs/metrics.md against the code, and the board and the alerts against the metrics that there are.
+func TestMetricsPage(t *testing.T) {
+	have := described(t)
+	const page, begin, end = "../../docs/metrics.md", "<!-- metrics -->\n", "<!-- /metrics -->"
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, _ := strings.Cut(string(b), begin)
+	table, tail, ok := strings.Cut(rest, end)
+	if !ok {
+		t.Fatalf("%s has no part between %q and %q", page, begin, end)
+	}
+	var want strings.Builder
+	want.WriteString("| metric | labels | |\n|---|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(have)) {
+		want.WriteString(have[name])
+	}
+	if table != want.String() {
+		if !*update {
+			t.Errorf("%s differs from the code: go test ./internal/e2e -run TestMetricsPage -update writes it", page)
+		} else if err := os.WriteFile(page, []byte(head+begin+want.String()+end+tail), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shown := map[string]bool{}
+	for _, path := range []string{"../../docs/monitoring/alerts.yml", "../../docs/monitoring/board.json"} {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`\btilestream_\w+`).FindAllString(string(b), -1) {
+			for _, part := range []string{"_bucket", "_sum", "_count"} {
+				if base, ok := strings.CutSuffix(name, part); ok && have[base] != "" {
+					name = base
+				}
+			}
+			if shown[name] = true; have[name] == "" {
+				t.Errorf("%s: there is no metric %s", path, name)
+			}
+		}
+	}
+	for name := range have {
+		if !shown[name] {
+			t.Errorf("%s is on no board and in no alert", name)
+		}
+	}
+}
+
+// TestMetrics streams the sample data and reads what Prometheus would.
+func TestMetrics(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), program(t))
+	cmd.Env = append(os.Environ(), "DATA_DIR="+filepath.Join(t.TempDir(), "data"), "HTTP_ADDR=127.0.0.1:0", "LOG_FORMAT=json")
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() })
+	address := make(chan string, 1)
+	go func() {
+		defer close(address)
+		said := false
+		for lines := bufio.NewScanner(log); lines.Scan(); {
+			if m := regexp.MustCompile(`"serving health and metrics","address":"([^"]+)"`).FindStringSubmatch(lines.Text()); m != nil && !said {
+				said = true
+				address <- m[1]
+			}
+		}
+	}()
+	at, ok := <-address
+	if !ok {
+		t.Fatal("the program ended before it served")
+	}
+	var families map[string]*dto.MetricFamily
+	sum := func(name string) (sum float64) {
+		for _, m := range families[name].GetMetric() {
+			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+		return sum
+	}
+	waited := time.Now()
+	for ; ; time.Sleep(300 * time.Millisecond) {
+		families = scrape(t, "http://"+at+"/metrics")
+		if published := sum("tilestream_published_records_total"); published > 3000 && sum("tilestream_loaded_rows_total") >= published && sum("tilestream_lag_records") == 0 {
+			break
+		}
+		if time.Since(waited) > 2*time.Minute {
+			t.Fatalf("published %v, loaded %v, lag %v", sum("tilestream_published_records_total"), sum("tilestream_loaded_rows_total"), sum("tilestream_lag_records"))
+		}
+	}
+	for _, name := range []string{"tilestream_extracted_to_loaded_seconds", "tilestream_load_seconds", "tilestream_batch_rows", "tilestream_transaction_seconds",
+		"tilestream_tiledesk_request_seconds", "tilestream_ledger_offset", "tilestream_newest_loaded_timestamp_seconds", "tilestream_caught_up_timestamp_seconds", "tilestream_memory_limit_bytes"} {
+		if sum(name) <= 0 {
+			t.Errorf("%s is %v", name, sum(name))
+		}
+	}
+	if n := sum("tilestream_dead_letters_total"); n != 0 {
+		t.Errorf("%v dead letters", n)
+	}
+	for _, name := range slices.Sorted(maps.Keys(families)) {
+		if !strings.HasPrefix(name, "tilestream_") {
+			continue
+		}
+		if problems, err := promlint.NewWithMetricFamilies([]*dto.MetricFamily{families[name]}).Lint(); err != nil || len(problems) > 0 {
+			t.Errorf("%s: %v %v", name, problems, err)
+		}
+	}
+}
+
+func scrape(t *testing.T, url string) map[string]*dto.MetricFamily {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		b, _ := io.ReadAll(resp.Body)
+		t.Fatalf("%s: %s: %s", url, resp.Status, b)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
+}
