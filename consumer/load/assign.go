@@ -24,6 +24,9 @@ type partition struct {
 	lost      bool
 }
 
+// behind is how many offsets are known and not loaded. The caller holds mu.
+func (p *partition) behind() int64 { return max(0, p.end-p.ledger) }
+
 // assign is where fetching of partitions that the group has given to us begins: where the ledger says, whatever the group
 // has committed. It runs beside polls; the partitions are not fetched before it returns.
 func (l *loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
@@ -52,6 +55,7 @@ func (l *loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 		offsets[p.Topic][p.ID] = kgo.NewOffset().At(b.next).WithEpoch(-1)
 		backlog[p] = Backlog{Next: b.next, End: b.end}
 	}
+	l.showLag()
 	l.mu.Unlock()
 	l.log.Debug("assigned", "partitions", len(at))
 	l.ev.assigned(backlog)
@@ -76,6 +80,7 @@ func (l *loader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int
 			l.drop(l.key(topic, id))
 		}
 	}
+	l.showLag()
 }
 
 // drop ends an ownership and frees what is buffered of it. The caller holds mu.

@@ -34,7 +34,6 @@ func (l Loaded) measure() {
 	for _, r := range l.Ranges {
 		ledgerOffset.WithLabelValues(r.Topic, strconv.Itoa(int(r.ID))).Set(float64(r.To))
 	}
-	lag.WithLabelValues(l.Table).Set(float64(l.Behind))
 	if l.Rows == 0 {
 		return
 	}
@@ -46,4 +45,20 @@ func (l Loaded) measure() {
 	loadSeconds.WithLabelValues(l.Table).Observe(l.Took.Seconds())
 	latency.WithLabelValues(l.Table).Observe(time.Since(l.Oldest).Seconds())
 	newestRecord.WithLabelValues(l.Table).Set(float64(l.Newest.UnixMilli()) / 1000)
+}
+
+// showLag shows how far each table is behind, in the partitions that are ours. It is told of what comes in as of what is loaded, since a
+// warehouse that is away loads nothing. The caller holds mu.
+func (l *loader) showLag() {
+	behind := map[*table]int64{}
+	for _, p := range l.parts {
+		behind[p.table] += p.behind()
+	}
+	for _, t := range l.tables {
+		if n, ours := behind[t]; ours {
+			lag.WithLabelValues(t.name).Set(float64(n))
+		} else {
+			lag.DeleteLabelValues(t.name)
+		}
+	}
 }

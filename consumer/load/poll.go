@@ -88,6 +88,7 @@ func (l *loader) receive(ctx context.Context, fetched kgo.Fetches) (err error) {
 	for _, t := range l.tables {
 		l.flow(t)
 	}
+	l.showLag()
 	l.mu.Unlock()
 	l.wakeWriters()
 	return err

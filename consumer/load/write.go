@@ -263,9 +263,10 @@ func (w *writer) done(parts []*part, id string, stats sink.Stats, started time.T
 	}
 	for _, p := range w.parts {
 		if p.table == w.t {
-			e.Behind += max(0, p.end-p.ledger)
+			e.Behind += p.behind()
 		}
 	}
+	w.showLag()
 	w.mu.Unlock()
 	w.ev.loaded(e)
 }
