@@ -41,9 +41,10 @@ func (l *loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	}
 	at, err := l.begin(ctx, ps)
 	if err != nil {
-		if ctx.Err() == nil {
-			l.fail(err)
+		if ctx.Err() != nil {
+			return nil, ctx.Err() // the group rebalances: only so is the client to ask again, for what it keeps
 		}
+		l.fail(err)
 		return nil, nil // nothing to fetch; the client would log an error of ours, and join again
 	}
 	backlog := map[sink.Partition]Backlog{}

@@ -125,6 +125,38 @@ func TestNewPartitionIsFound(t *testing.T) {
 	}
 }
 
+// A rebalance that comes while the ledger is asked about partitions leaves none of them behind: those that the consumer keeps are asked about again.
+func TestRebalanceWhileTheLedgerIsAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 6, "tags")
+	for p := range int32(6) {
+		w.produce(w.records("tags", p, 10, 10)...)
+	}
+	var asked atomic.Int64
+	var back atomic.Bool
+	w.warehouse.nextErr = func() error {
+		asked.Add(1)
+		if back.Load() {
+			return nil
+		}
+		return errWarehouse
+	}
+	first := w.start(w.config(), Events{})
+	eventually(t, "the ledger to be asked", func() bool { return asked.Load() > 0 })
+	second := w.start(w.config(), Events{})
+	eventually(t, "a group of two", func() bool {
+		groups, err := w.admin.DescribeGroups(t.Context(), w.kafka.ConsumerGroup(""))
+		g := groups[w.kafka.ConsumerGroup("")]
+		return err == nil && g.State == "Stable" && len(g.Members) == 2 && asked.Load() > 3 // each has asked since
+	})
+	back.Store(true)
+	eventually(t, "the rows of all partitions", func() bool { return w.warehouse.count() == 60 })
+	if err := errors.Join(first(), second()); err != nil {
+		t.Error(err)
+	}
+	w.check("tags")
+}
+
 // Each of two consumers that are to end by themselves does, and together they load each record once.
 func TestTwoConsumersDrain(t *testing.T) {
 	t.Parallel()
