@@ -5,15 +5,18 @@ import (
 	"context"
 	"slices"
 
+	"tilestream/consumer/dashboard"
 	"tilestream/consumer/inspect"
 	"tilestream/consumer/load"
 	"tilestream/internal/ops"
+	"tilestream/schemas"
 )
 
 func main() {
 	var cfg struct {
 		load.Settings
-		HTTP ops.HTTP
+		HTTP    ops.HTTP
+		Console dashboard.Config
 	}
 	ops.Main(ops.Command{
 		Name:    "consumer",
@@ -21,7 +24,8 @@ func main() {
 		Config:  &cfg,
 		Once:    "load everything there is, then exit",
 		Run: func(ctx context.Context, o ops.Options) error {
-			return load.Serve(ctx, &cfg.Settings, cfg.HTTP, o)
+			look := inspect.Settings{Group: cfg.Load.Group, Kafka: cfg.Kafka, Warehouse: cfg.Warehouse, DataDir: cfg.DataDir}.Config(schemas.Resources)
+			return load.Serve(ctx, &cfg.Settings, cfg.HTTP, dashboard.New(cfg.Console, look, o.Log).Route, o)
 		},
 	}, slices.Concat(inspect.Commands(), load.Commands())...)
 }

@@ -29,8 +29,8 @@ type Settings struct {
 	DataDir   string `env:"DATA_DIR, default=tilestream-data" help:"where the embedded warehouse is kept"`
 }
 
-// config is what a look takes of them.
-func (s Settings) config(resources []schemas.Resource) Config {
+// Config is what a look takes of them.
+func (s Settings) Config(resources []schemas.Resource) Config {
 	address, _ := s.Warehouse.Address(s.DataDir)
 	return Config{Group: s.Group, Kafka: s.Kafka, Warehouse: address, Dataset: s.Warehouse.Dataset, Hard: s.Warehouse.Deletes == sink.Hard, Modes: s.Warehouse.Modes, Resources: resources}
 }
@@ -59,7 +59,7 @@ func verifyCommand() ops.Command {
 			if err != nil {
 				return err
 			}
-			look := cfg.config(resources)
+			look := cfg.Config(resources)
 			scheme, _, _ := strings.Cut(look.Warehouse, ":")
 			own := sink.Memory(scheme)
 			if look.Memory = cmp.Or(int64(cfg.MemoryLimit), own+256<<20) - own; look.Memory <= 0 {
@@ -90,7 +90,7 @@ func statusCommand() ops.Command {
 		Name: "status", Summary: "shows how far loading has come, what waits, and what is wrong; changes nothing", Config: &cfg,
 		Flags: func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "the same as one JSON object") },
 		Run: func(ctx context.Context, o ops.Options) error {
-			status, err := Look(ctx, cfg.config(schemas.Resources), time.Now())
+			status, err := Look(ctx, cfg.Config(schemas.Resources), time.Now())
 			if err != nil {
 				return err
 			}

@@ -27,7 +27,7 @@ func TestVerifyCompacted(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					table := resourceTable(rs[0])
+					table := TableOf(rs[0])
 					table.Mode = mode
 					done, err := to.Compact(t.Context(), table, sink.Compaction{Memory: 1 << 20})
 					if err != nil {

@@ -36,7 +36,7 @@ func doctorCommand() ops.Command {
 }
 
 func kafkaChecks(cfg Settings) []ops.Check {
-	group := cfg.config(nil).group()
+	group := cfg.Config(nil).group()
 	uses := broker.Uses{Group: group, Transactions: group + "-dlq-"}
 	for _, r := range schemas.Resources {
 		topic := cfg.Kafka.DataTopic(r.Topic(cfg.Kafka.Prefix))
@@ -77,7 +77,7 @@ func (w *warehouse) close() error {
 
 // here is the doctor's place in the ledger.
 func (w *warehouse) here() sink.Partition {
-	return sink.Partition{Cluster: "doctor", Group: w.cfg.config(nil).group(), Topic: doctorTable}
+	return sink.Partition{Cluster: "doctor", Group: w.cfg.Config(nil).group(), Topic: doctorTable}
 }
 
 // open does not wait for a warehouse that is away, as loading does: that it is away is the finding.

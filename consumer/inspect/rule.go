@@ -30,8 +30,8 @@ const (
 // notCompared are columns that say how a row came in, not what it is; deletions are compared by themselves.
 var notCompared = []string{"_loaded_at", "_load_id", deletedColumn, deletedOffsetColumn, "_valid_from", "_valid_to"}
 
-// resourceTable names the columns of a resource's table.
-func resourceTable(r schemas.Resource) sink.Table {
+// TableOf names the columns that a resource's table goes by.
+func TableOf(r schemas.Resource) sink.Table {
 	t := sink.Table{Name: r.Name, Key: keyColumn, Version: versionColumn, Offset: offsetColumn, Deleted: deletedColumn, DeletedOffset: deletedOffsetColumn}
 	if r.Walk == schemas.WholeList {
 		t.Version = extractedColumn

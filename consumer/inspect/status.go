@@ -140,7 +140,7 @@ func (l *looker) warehouse(ctx context.Context) (err error) {
 		}
 	}
 	for i, r := range l.Resources { // last, since on a large table it is slow
-		if l.status.Topics[i].LastLoad == nil {
+		if l.status.Topics[i].LastLoad == nil || l.Brief {
 			continue
 		}
 		at, err := v.Newest(ctx, sink.Table{Name: r.Name}, extractedColumn)

@@ -30,6 +30,7 @@ type Config struct {
 	Modes     sink.Modes // what each table keeps
 	Memory    int64
 	Resources []schemas.Resource
+	Brief     bool // of Look: without what takes a read of whole tables
 }
 
 func (c Config) group() string { return c.Kafka.ConsumerGroup(c.Group) }
@@ -120,7 +121,7 @@ func (v *verifier) key(topic string, id int32) sink.Partition {
 
 // topic compares one topic with its table.
 func (v *verifier) topic(ctx context.Context, r schemas.Resource) error {
-	c := &check{verifier: v, resource: r, table: resourceTable(r), name: r.Topic(v.Kafka.Prefix), parts: map[int32]*Partition{}, told: map[Kind]int{}}
+	c := &check{verifier: v, resource: r, table: TableOf(r), name: r.Topic(v.Kafka.Prefix), parts: map[int32]*Partition{}, told: map[Kind]int{}}
 	c.table.Mode = v.Modes.Of(r.Name)
 	if err := c.prepare(ctx); err != nil {
 		return err

@@ -26,7 +26,7 @@ func TestVersions(t *testing.T) {
 	}
 	w.modes = sink.Modes{"leads": sink.Append}
 	verify := func(memory int64) *Report {
-		cfg := Settings{Kafka: w.kafka, Warehouse: w.config()}.config(rs)
+		cfg := Settings{Kafka: w.kafka, Warehouse: w.config()}.Config(rs)
 		cfg.Memory = memory
 		r, err := Verify(t.Context(), cfg)
 		if err != nil {

@@ -169,7 +169,7 @@ func (w *world) verify(memory int64) *Report {
 	if err != nil {
 		w.Fatal(err)
 	}
-	cfg := Settings{Kafka: w.kafka, Warehouse: w.config()}.config(rs)
+	cfg := Settings{Kafka: w.kafka, Warehouse: w.config()}.Config(rs)
 	cfg.Memory = memory
 	r, err := Verify(w.Context(), cfg)
 	if err != nil {

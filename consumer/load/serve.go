@@ -3,14 +3,15 @@ package load
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"tilestream/consumer/sink"
 	"tilestream/internal/ops"
 )
 
 // Serve opens the warehouse and loads the topics into it until ctx is done, or with o.Once up to what there is now; meanwhile it
-// answers on the address of http: ready once the group has taken this consumer in.
-func Serve(ctx context.Context, s *Settings, http ops.HTTP, o ops.Options) (err error) {
+// answers on its address: ready once the group has taken this consumer in, and with the pages that are added.
+func Serve(ctx context.Context, s *Settings, at ops.HTTP, pages func(*http.ServeMux), o ops.Options) (err error) {
 	s.Warehouse.Wait = !o.Once
 	to, err := s.Open(ctx, o.Log)
 	if err != nil {
@@ -24,7 +25,9 @@ func Serve(ctx context.Context, s *Settings, http ops.HTTP, o ops.Options) (err 
 	joined := ops.Gate{Why: "the consumer group has not taken this consumer in yet"}
 	events := Log(o.Log)
 	events.Assigned = func(map[sink.Partition]Backlog) { joined.Open() }
-	return http.During(ctx, ops.Routes(joined.Ready), func(ctx context.Context) error {
+	routes := ops.Routes(joined.Ready)
+	pages(routes)
+	return at.During(ctx, routes, func(ctx context.Context) error {
 		return Run(ctx, s.Load, s.Kafka, to, events)
 	})
 }

@@ -21,6 +21,11 @@ type Column struct {
 	kind kind
 }
 
+// Type is what the column holds, in a word: text, JSON, timestamp, and the like.
+func (c Column) Type() string {
+	return [...]string{kindBool: "boolean", kindInt32: "integer", kindInt64: "long", kindFloat64: "double", kindTimestamp: "timestamp", kindText: "text", kindJSON: "JSON"}[c.kind]
+}
+
 // JSON is a JSON value in canonical form: no spaces, the keys of objects in order and each once (the last one counts),
 // numbers exact and written in one way. Two values mean the same if their texts are equal.
 type JSON string

@@ -111,7 +111,7 @@ func TestMetrics(t *testing.T) {
 		defer close(address)
 		said := false
 		for lines := bufio.NewScanner(log); lines.Scan(); {
-			if m := regexp.MustCompile(`"serving health and metrics","address":"([^"]+)"`).FindStringSubmatch(lines.Text()); m != nil && !said {
+			if m := regexp.MustCompile(`"listening","url":"http://([^"]+)"`).FindStringSubmatch(lines.Text()); m != nil && !said {
 				said = true
 				address <- m[1]
 			}

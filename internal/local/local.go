@@ -7,12 +7,15 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"tilestream/consumer/dashboard"
+	"tilestream/consumer/inspect"
 	"tilestream/consumer/load"
 	"tilestream/consumer/sink"
 	"tilestream/internal/broker"
@@ -30,6 +33,7 @@ type Config struct {
 	Warehouse sink.Config
 	Load      load.Config
 	HTTP      ops.HTTP
+	Console   dashboard.Config
 	DataDir   string `env:"DATA_DIR, default=tilestream-data" help:"what the embedded stand-ins keep: sample data, Kafka, registry, DuckDB"`
 }
 
@@ -104,7 +108,10 @@ func (r *report) sync(ctx context.Context, cfg Config, projects []*tiledesk.Clie
 
 // stream runs both halves until ctx ends, or one of them fails.
 func (r *report) stream(ctx context.Context, cfg Config, projects []*tiledesk.Client, to sink.Sink) error {
-	return cfg.HTTP.During(ctx, ops.Routes(r.ready), func(ctx context.Context) error {
+	routes := ops.Routes(r.ready)
+	look := inspect.Settings{Group: cfg.Load.Group, Kafka: cfg.Kafka, Warehouse: cfg.Warehouse, DataDir: cfg.DataDir}.Config(r.resources)
+	dashboard.New(cfg.Console, look, slog.Default()).Route(routes)
+	return cfg.HTTP.During(ctx, routes, func(ctx context.Context) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
 		var polled, loaded error

@@ -64,7 +64,8 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 		<-ctx.Done()
 		return nil
 	}
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		BaseContext: func(net.Listener) context.Context { return ctx }} // what would go on for long ends with ctx: streams of events, queries
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 	select {
@@ -104,7 +105,7 @@ func (h HTTP) During(ctx context.Context, routes http.Handler, run func(context.
 		return err
 	}
 	if ln != nil {
-		slog.Info("serving health and metrics", "address", ln.Addr().String())
+		slog.Info("listening", "url", "http://"+ln.Addr().String())
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
