@@ -40,7 +40,7 @@ var files embed.FS
 // A view is a page in the menu.
 type view struct{ Path, Title string }
 
-var menu = []view{{"/", "Flow"}, {"/loads", "Loads"}, {"/tables", "Tables"}, {"/state", "State"}}
+var menu = []view{{"/", "Flow"}, {"/loads", "Loads"}, {"/tables", "Tables"}, {"/query", "Query"}, {"/state", "State"}}
 
 // New is the console of what look names.
 func New(c Config, look inspect.Config, log *slog.Logger) *Console {
@@ -69,6 +69,8 @@ func (c *Console) Route(mux *http.ServeMux) {
 		"GET /loads":         c.showLoads,
 		"GET /tables":        c.showTables,
 		"GET /tables/{name}": c.showTable,
+		"GET /query":         c.showQuery,
+		"GET /query.csv":     c.showCSV,
 		"GET /state":         c.showState,
 	} {
 		mux.Handle(pattern, c.guard(show))

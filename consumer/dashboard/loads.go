@@ -78,21 +78,22 @@ func chart(all []load) template.HTML {
 	if len(all) == 0 {
 		return ""
 	}
-	const width, height, foot = 1000.0, 120.0, 18.0
+	const width, height = 1000.0, 120.0
 	first, last, most := all[len(all)-1].At, all[0].At, int64(1)
 	for _, l := range all {
 		most = max(most, l.Rows)
 	}
 	span := max(last.Sub(first), time.Second)
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg class="chart" viewBox="0 0 %.0f %.0f" preserveAspectRatio="none" role="img" aria-label="records of each load over time, at most %s">`, width, height+foot, number(most))
+	what := fmt.Sprintf("records of each load, at most %s, from %s to %s", number(most), ago(first), ago(last))
+	fmt.Fprintf(&b, `<figure><figcaption>%s</figcaption><svg class="chart" viewBox="0 0 %.0f %.0f" preserveAspectRatio="none" role="img" aria-label="%s">`, what, width, height, what)
 	fmt.Fprintf(&b, `<line x1="0" x2="%.0f" y1="%.0f" y2="%.0f"/>`, width, height, height)
 	for _, l := range all {
 		x := float64(l.At.Sub(first)) / float64(span) * (width - 4)
 		h := max(1.5, float64(l.Rows)/float64(most)*(height-6))
 		fmt.Fprintf(&b, `<rect x="%.1f" y="%.1f" width="4" height="%.1f"><title>%s: %s records in %s</title></rect>`, x, height-h, h, template.HTMLEscapeString(l.Table), number(l.Rows), took(l.Took))
 	}
-	b.WriteString(`</svg>`)
+	b.WriteString(`</svg></figure>`)
 	return template.HTML(b.String())
 }
 

@@ -17,10 +17,8 @@ import (
 	"tilestream/schemas"
 )
 
-const (
-	rowsShown = 50
-	textShown = 300 // bytes of a value
-)
+// rowsShown is how many rows of a table are shown.
+const rowsShown = 50
 
 func (c *Console) showTables(w http.ResponseWriter, r *http.Request) {
 	type table struct {
@@ -55,26 +53,6 @@ func (c *Console) showTables(w http.ResponseWriter, r *http.Request) {
 		Warehouse, Dataset string
 		Tables             []table
 	}{sink.Redacted(c.look.Warehouse), c.look.Dataset, all})
-}
-
-// cell is a value in words.
-type cell struct {
-	Text string
-	Null bool
-}
-
-func cellOf(v any) cell {
-	switch v := v.(type) {
-	case nil:
-		return cell{Null: true}
-	case time.Time:
-		return cell{Text: v.Format(time.RFC3339Nano)}
-	}
-	text := fmt.Sprint(v)
-	if len(text) > textShown {
-		text = text[:textShown] + "…"
-	}
-	return cell{Text: text}
 }
 
 // version is a schema of a topic.

@@ -46,6 +46,9 @@ var duckModest = map[string]string{
 	"allocator_background_threads": "true",
 }
 
+// Nothing that runs in the warehouse may read or write other files: a question of a user's, or whatever got into one.
+const duckConfined = "enable_external_access"
+
 // checkpointThreshold is how far the write-ahead log grows before it is folded into the file. DuckDB's own 16MB is
 // reached every other batch, and each time it compresses what has changed. Rows wait for it uncompressed: were they more than
 // duckMemory, each merge would read them from where they were spilled.
@@ -130,6 +133,7 @@ func (f *duckFile) configure(db *sql.DB) error {
 	settings := maps.Clone(duckModest)
 	settings["checkpoint_threshold"] = checkpointThreshold
 	settings["memory_limit"] = duckMemory
+	settings[duckConfined] = "false"
 	for _, name := range sortedKeys(settings) {
 		if options.Has(name) {
 			continue

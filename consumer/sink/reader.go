@@ -56,6 +56,8 @@ type reading struct {
 	// ledger and loads read what is not kept in tables; nil: the system tables.
 	ledger func(ctx context.Context) (map[Partition]int64, error)
 	loads  func(ctx context.Context, table string, n int) iter.Seq2[Load, error]
+	// single is an error for a text that is not one statement; nil: the warehouse takes no questions.
+	single func(ctx context.Context, conn *sql.Conn, statement string) error
 	// settle waits until all that is committed can be seen; nil: it always can.
 	settle func(ctx context.Context) error
 }
@@ -124,8 +126,8 @@ func (v *View) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_, err := v.conn.ExecContext(ctx, `ROLLBACK`)
-	if errors.Is(err, sql.ErrConnDone) {
-		err = nil
+	if errors.Is(err, sql.ErrConnDone) { // the driver has given it up, as where a question was cut short
+		return nil
 	}
 	if err != nil { // such a connection is of no use to the next one
 		_ = v.conn.Raw(func(any) error { return driver.ErrBadConn })

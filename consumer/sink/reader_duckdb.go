@@ -38,7 +38,7 @@ func readDuckDB(ctx context.Context, u *url.URL, dataset string) (*Reader, error
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no file %s: nothing has been loaded yet, or WAREHOUSE_URL (DATA_DIR) names another place", path)
 	}
-	r := &Reader{dataset: dataset, dialect: duckDialect, how: reading{begin: duckReadOnly, pages: duckPages}}
+	r := &Reader{dataset: dataset, dialect: duckDialect, how: reading{begin: duckReadOnly, pages: duckPages, single: duckSingle}}
 	duckFiles.Lock()
 	shared := duckFiles.byPath[path] != nil
 	duckFiles.Unlock()
@@ -55,6 +55,7 @@ func readDuckDB(ctx context.Context, u *url.URL, dataset string) (*Reader, error
 	}
 	options := readerOptions()
 	options.Set("access_mode", "READ_ONLY")
+	options.Set(duckConfined, "false")
 	maps.Copy(options, u.Query())
 	connector, err := duckdb.NewConnector(path+"?"+options.Encode(), nil)
 	if err != nil {
@@ -81,6 +82,17 @@ func heldBy(path string, err error) error {
 		holder = fmt.Sprintf("process %s (%s)", m[2], m[1])
 	}
 	return &HeldError{holder, path}
+}
+
+// duckSingle: of several statements the driver's Query runs all, its Prepare none.
+func duckSingle(_ context.Context, conn *sql.Conn, statement string) error {
+	return conn.Raw(func(c any) error {
+		prepared, err := c.(*duckdb.Conn).Prepare(statement)
+		if err != nil {
+			return err
+		}
+		return prepared.Close()
+	})
 }
 
 // duckPage is how many rows of a table are in memory at a time: the driver takes a result as a whole.

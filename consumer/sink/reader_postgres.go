@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"database/sql"
 	"net/url"
 
 	"github.com/jackc/pgx/v5/stdlib"
@@ -20,5 +21,6 @@ func readPostgres(ctx context.Context, u *url.URL, dataset string) (*Reader, err
 		return nil, err
 	}
 	return &Reader{db: db, dataset: pgDialect.name(dataset), close: db.Close, dialect: pgDialect,
-		how: reading{begin: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`}}, nil
+		how: reading{begin: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`,
+			single: func(context.Context, *sql.Conn, string) error { return nil }}}, nil // what is prepared, as the driver does, is one (PostgreSQL, Parse message)
 }

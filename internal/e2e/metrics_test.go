@@ -94,8 +94,9 @@ func TestMetricsPage(t *testing.T) {
 	}
 }
 
-// TestMetrics streams the sample data and reads what Prometheus would.
-func TestMetrics(t *testing.T) {
+// streaming starts the program on its sample data, and returns where it listens once all of that is loaded. It ends with the test.
+func streaming(t *testing.T) (at string) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program(t))
 	cmd.Env = append(os.Environ(), "DATA_DIR="+filepath.Join(t.TempDir(), "data"), "HTTP_ADDR=127.0.0.1:0", "LOG_FORMAT=json")
 	log, err := cmd.StderrPipe()
@@ -105,46 +106,61 @@ func TestMetrics(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() })
-	address := make(chan string, 1)
+	said := make(chan string, 1)
+	read := make(chan struct{})
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		<-read
+		if err := cmd.Wait(); err != nil && t.Context().Err() == nil {
+			t.Errorf("the program ended with %v", err)
+		}
+	})
 	go func() {
-		defer close(address)
-		said := false
+		defer close(read)
+		defer close(said)
+		found := false
 		for lines := bufio.NewScanner(log); lines.Scan(); {
-			if m := regexp.MustCompile(`"listening","url":"http://([^"]+)"`).FindStringSubmatch(lines.Text()); m != nil && !said {
-				said = true
-				address <- m[1]
+			if m := regexp.MustCompile(`"listening","url":"http://([^"]+)"`).FindStringSubmatch(lines.Text()); m != nil && !found {
+				found = true
+				said <- m[1]
 			}
 		}
 	}()
-	at, ok := <-address
+	at, ok := <-said
 	if !ok {
 		t.Fatal("the program ended before it served")
 	}
-	var families map[string]*dto.MetricFamily
-	sum := func(name string) (sum float64) {
-		for _, m := range families[name].GetMetric() {
-			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
-		}
-		return sum
-	}
 	waited := time.Now()
 	for ; ; time.Sleep(300 * time.Millisecond) {
-		families = scrape(t, "http://"+at+"/metrics")
-		if published := sum("tilestream_published_records_total"); published > 3000 && sum("tilestream_loaded_rows_total") >= published && sum("tilestream_lag_records") == 0 {
-			break
+		families := scrape(t, "http://"+at+"/metrics")
+		published, loaded, lag := sum(families, "tilestream_published_records_total"), sum(families, "tilestream_loaded_rows_total"), sum(families, "tilestream_lag_records")
+		if published > 3000 && loaded >= published && lag == 0 {
+			return at
 		}
 		if time.Since(waited) > 2*time.Minute {
-			t.Fatalf("published %v, loaded %v, lag %v", sum("tilestream_published_records_total"), sum("tilestream_loaded_rows_total"), sum("tilestream_lag_records"))
+			t.Fatalf("published %v, loaded %v, lag %v", published, loaded, lag)
 		}
 	}
+}
+
+// sum adds up a metric's values, or its observations.
+func sum(families map[string]*dto.MetricFamily, name string) (sum float64) {
+	for _, m := range families[name].GetMetric() {
+		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+	}
+	return sum
+}
+
+// TestMetrics streams the sample data and reads what Prometheus would.
+func TestMetrics(t *testing.T) {
+	families := scrape(t, "http://"+streaming(t)+"/metrics")
 	for _, name := range []string{"tilestream_extracted_to_loaded_seconds", "tilestream_load_seconds", "tilestream_batch_rows", "tilestream_transaction_seconds",
 		"tilestream_tiledesk_request_seconds", "tilestream_ledger_offset", "tilestream_newest_loaded_timestamp_seconds", "tilestream_caught_up_timestamp_seconds", "tilestream_memory_limit_bytes"} {
-		if sum(name) <= 0 {
-			t.Errorf("%s is %v", name, sum(name))
+		if n := sum(families, name); n <= 0 {
+			t.Errorf("%s is %v", name, n)
 		}
 	}
-	if n := sum("tilestream_dead_letters_total"); n != 0 {
+	if n := sum(families, "tilestream_dead_letters_total"); n != 0 {
 		t.Errorf("%v dead letters", n)
 	}
 	for _, name := range slices.Sorted(maps.Keys(families)) {
