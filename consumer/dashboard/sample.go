@@ -95,7 +95,7 @@ func rate(all []sample, of func(sample) float64) (now float64, each []float64) {
 		from := all[max(0, i-over)]
 		each = append(each, max(0, (of(all[i])-of(from))/all[i].at.Sub(from.at).Seconds()))
 	}
-	if n := len(each); n > 0 {
+	if n := len(each); n > 0 && each[n-1] >= 0.05 { // what would show as 0.0 is none
 		now = each[n-1]
 	}
 	return now, each
