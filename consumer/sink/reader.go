@@ -126,13 +126,13 @@ func (v *View) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_, err := v.conn.ExecContext(ctx, `ROLLBACK`)
-	if errors.Is(err, sql.ErrConnDone) { // the driver has given it up, as where a question was cut short
-		return nil
-	}
-	if err != nil { // such a connection is of no use to the next one
+	if err != nil && !errors.Is(err, sql.ErrConnDone) { // such a connection is of no use to the next one
 		_ = v.conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
-	return v.conn.Close()
+	if err := v.conn.Close(); !errors.Is(err, sql.ErrConnDone) {
+		return err
+	}
+	return nil // given up before, as where a question was cut short
 }
 
 // Ledger returns every entry: for each partition the first offset that the warehouse does not hold.
