@@ -14,7 +14,7 @@ import (
 // TestRealTiledesk reads a real Tiledesk server through a real Kafka and registry: everything that its API lists is in the
 // warehouse once, with equal values; what changes then arrives with the next poll, and nothing else does.
 func TestRealTiledesk(t *testing.T) {
-	s := source{Service(t, "TEST_TILEDESK_URL"), Service(t, "TEST_TILEDESK_PROJECT_ID"), Service(t, "TEST_TILEDESK_TOKEN")}
+	s := source{Alone(t, "TEST_TILEDESK_URL"), Service(t, "TEST_TILEDESK_PROJECT_ID"), Service(t, "TEST_TILEDESK_TOKEN")}
 	ds := unique("real")
 	p := newPipeline(t, map[string]string{
 		"TILEDESK_URL":                 s.url,

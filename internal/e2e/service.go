@@ -4,7 +4,10 @@ package e2e
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
+
+	"github.com/gofrs/flock"
 )
 
 // Service returns the address of a real service that the named variable holds. Without one the test is skipped, or
@@ -18,6 +21,18 @@ func Service(t testing.TB, variable string) string {
 		}
 		t.Skipf("%s is not set", variable)
 	}
+	return v
+}
+
+// Alone is Service for one that tests change: it is a test's until that ends, whatever the process that other tests are in.
+func Alone(t testing.TB, variable string) string {
+	t.Helper()
+	v := Service(t, variable)
+	lock := flock.New(filepath.Join(os.TempDir(), "tilestream-"+variable+".lock"))
+	if err := lock.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lock.Unlock() })
 	return v
 }
 

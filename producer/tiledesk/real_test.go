@@ -18,7 +18,7 @@ import (
 // realProject is the project of a real Tiledesk server.
 func realProject(t *testing.T) Project {
 	return Project{
-		ID: e2e.Service(t, "TEST_TILEDESK_PROJECT_ID"), URL: e2e.Service(t, "TEST_TILEDESK_URL"), RequestsPerMinute: 60_000,
+		ID: e2e.Service(t, "TEST_TILEDESK_PROJECT_ID"), URL: e2e.Alone(t, "TEST_TILEDESK_URL"), RequestsPerMinute: 60_000,
 		Credential: Credential{Token: ops.Secret(e2e.Service(t, "TEST_TILEDESK_TOKEN"))},
 	}
 }

@@ -33,7 +33,7 @@ func TestContract(t *testing.T) {
 
 func TestContractOfTheRealServer(t *testing.T) {
 	Contract(t, Target{
-		strings.TrimRight(e2e.Service(t, "TEST_TILEDESK_URL"), "/"), os.Getenv("TEST_TILEDESK_PROJECT_ID"),
+		strings.TrimRight(e2e.Alone(t, "TEST_TILEDESK_URL"), "/"), os.Getenv("TEST_TILEDESK_PROJECT_ID"),
 		os.Getenv("TEST_TILEDESK_TOKEN"), os.Getenv("TEST_TILEDESK_AGENT_TOKEN"),
 		os.Getenv("TEST_TILEDESK_EMAIL"), os.Getenv("TEST_TILEDESK_PASSWORD"),
 	})
