@@ -75,15 +75,17 @@ func either(a, b shape) shape {
 	}}
 }
 
-// change changes what documents of a resource are like from here on.
-func (s *shifting) change(resource string) {
+// kinds are the changes; what is common comes twice.
+var kinds = []string{"add", "add", "widen to double", "widen to text", "clash", "nest", "rename", "drop", "list", "case", "null", "large"}
+
+// change changes what documents of a resource are like from here on, in the way that is said.
+func (s *shifting) change(resource, what string) {
 	shapes := s.shapes[resource]
 	s.named++
 	fresh := []string{fmt.Sprint("field", s.named), fmt.Sprint("newField_", s.named), fmt.Sprintf("neues Feld №%d", s.named), fmt.Sprintf("select.%d", s.named)}[s.IntN(4)]
 	keys := slices.Sorted(maps.Keys(shapes))
 	key := keys[s.IntN(len(keys))]
 	old := shapes[key]
-	what := []string{"add", "add", "widen to double", "widen to text", "clash", "nest", "rename", "drop", "list", "case", "null", "large"}[s.IntN(12)]
 	switch what {
 	case "add":
 		shapes[fresh] = scalars[s.IntN(len(scalars))]
@@ -137,8 +139,8 @@ func (s *shifting) document(resource, id string) string {
 	}
 	at := s.at.Format("2006-01-02T15:04:05.000Z")
 	doc := map[string]any{}
-	for key, of := range s.shapes[resource] {
-		doc[key] = of.make(s.Rand)
+	for _, key := range slices.Sorted(maps.Keys(s.shapes[resource])) { // in order, so that a seed gives the same documents again
+		doc[key] = s.shapes[resource][key].make(s.Rand)
 	}
 	doc["_id"], doc["createdAt"], doc["updatedAt"] = id, at, at
 	raw, err := json.Marshal(doc)

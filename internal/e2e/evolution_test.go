@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -26,6 +27,8 @@ import (
 	"tilestream/schemas"
 )
 
+var seed = flag.Uint64("seed", 0, "what the documents of TestEvolution are made from; 0: another in each run")
+
 // evolution is a world of two projects whose documents change their shape all the time, and two producers.
 type evolution struct {
 	*shifting
@@ -40,7 +43,12 @@ type evolution struct {
 func newEvolution(t *testing.T, kafka string, more map[string]string) *evolution {
 	t.Helper()
 	broker, registry := brokerAndRegistry(t, kafka)
-	e := &evolution{shifting: newShifting(uint64(time.Now().UnixNano())), desks: map[string]*hostileDesk{}, want: map[string]map[string]document{}}
+	seed := *seed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("-seed %d", seed)
+	e := &evolution{shifting: newShifting(seed), desks: map[string]*hostileDesk{}, want: map[string]map[string]document{}}
 	for i := range 2 {
 		e.desks[fmt.Sprintf("65f1c0de000000000000000%d", i)] = &hostileDesk{docs: map[string][]hostileDoc{}}
 	}
@@ -99,9 +107,13 @@ func (e *evolution) produce(t *testing.T, p *pipeline) (stop func()) {
 func (e *evolution) round(t *testing.T) {
 	t.Helper()
 	e.rounds++
-	for resource, docs := range e.want {
-		if e.rounds > 1 && e.IntN(2) == 0 { // the first is as the schemas have it: else a contract may leave nothing for a table
-			e.change(resource)
+	for _, resource := range slices.Sorted(maps.Keys(e.want)) {
+		docs := e.want[resource]
+		switch { // the first is as the schemas have it: else a contract may leave nothing for a table
+		case e.rounds == 2:
+			e.change(resource, "add") // whatever the seed is, each resource has one new key: else a contract has nothing to refuse
+		case e.rounds > 2 && e.IntN(2) == 0:
+			e.change(resource, kinds[e.IntN(len(kinds))])
 		}
 		known := slices.Sorted(maps.Keys(docs))
 		for _, project := range e.projects() {
