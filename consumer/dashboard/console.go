@@ -82,16 +82,21 @@ func (c *Console) Route(mux *http.ServeMux) {
 
 // render writes a page, or an error in its place: nothing of a page that fails half way.
 func (c *Console) render(w http.ResponseWriter, r *http.Request, page, title string, data any) {
+	c.renderAs(w, r, http.StatusOK, page, title, data)
+}
+
+func (c *Console) renderAs(w http.ResponseWriter, r *http.Request, status int, page, title string, data any) {
 	var b bytes.Buffer
-	err := c.pages[page].Execute(&b, struct {
+	if err := c.pages[page].Execute(&b, struct {
 		Title, Path string
 		Data        any
-	}{title, r.URL.Path, data})
-	if err != nil {
-		c.fail(w, r, fmt.Errorf("show %s: %w", page, err))
+	}{title, r.URL.Path, data}); err != nil {
+		c.log.Warn("console", "path", r.URL.Path, "error", err)
+		http.Error(w, fmt.Sprintf("show %s: %v", page, err), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
 	_, _ = b.WriteTo(w)
 }
 
@@ -101,17 +106,7 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return // nobody is there any more
 	}
 	c.log.Warn("console", "path", r.URL.Path, "error", err)
-	var b bytes.Buffer
-	if e := c.pages["error.html"].Execute(&b, struct {
-		Title, Path string
-		Data        any
-	}{"Error", r.URL.Path, err.Error()}); e != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = b.WriteTo(w)
+	c.renderAs(w, r, http.StatusServiceUnavailable, "error.html", "Error", err.Error())
 }
 
 // number groups the digits of an int, int64 or float64: 1,234,567.

@@ -1,8 +1,6 @@
 package dashboard
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -26,7 +24,7 @@ type load struct {
 func (c *Console) showLoads(w http.ResponseWriter, r *http.Request) {
 	table := r.URL.Query().Get("table")
 	var all []load
-	err := c.view(r.Context(), func(v *sink.View) error {
+	err := c.look.View(r.Context(), func(v *sink.View) error {
 		for l, err := range v.Loads(r.Context(), table, loadsShown) {
 			if err != nil {
 				return err
@@ -44,21 +42,6 @@ func (c *Console) showLoads(w http.ResponseWriter, r *http.Request) {
 		Loads []load
 		Chart template.HTML
 	}{table, all, chart(all)})
-}
-
-// view has do look at the warehouse. A warehouse that is not there yet is an error that says so.
-func (c *Console) view(ctx context.Context, do func(*sink.View) error) (err error) {
-	r, err := sink.OpenReader(ctx, c.look.Warehouse, c.look.Dataset)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	v, err := r.View(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, v.Close()) }()
-	return do(v)
 }
 
 // ranges are offsets by partition: 0: 12–40, 3: 7–8.

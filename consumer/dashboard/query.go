@@ -63,6 +63,7 @@ func (c *Console) showQuery(w http.ResponseWriter, r *http.Request) {
 		Questions  []question
 		Most       int
 	}{SQL: r.URL.Query().Get("sql"), Questions: questions(c.look.Dataset), Most: queryRows}
+	status := http.StatusOK
 	if strings.TrimSpace(page.SQL) != "" {
 		began := time.Now()
 		a, err := c.ask(r.Context(), page.SQL, queryRows)
@@ -70,7 +71,7 @@ func (c *Console) showQuery(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case errors.As(err, &usage):
 			page.Error = err.Error()
-			w.WriteHeader(http.StatusUnprocessableEntity)
+			status = http.StatusUnprocessableEntity
 		case err != nil:
 			c.fail(w, r, err)
 			return
@@ -78,7 +79,7 @@ func (c *Console) showQuery(w http.ResponseWriter, r *http.Request) {
 			page.Answer = answerOf(a, time.Since(began))
 		}
 	}
-	c.render(w, r, "query.html", "Query", page)
+	c.renderAs(w, r, status, "query.html", "Query", page)
 }
 
 // ask asks the warehouse.
@@ -88,7 +89,7 @@ func (c *Console) ask(ctx context.Context, sql string, most int) (a *sink.Answer
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTime)
 	defer cancel()
-	err = c.view(ctx, func(v *sink.View) (err error) {
+	err = c.look.View(ctx, func(v *sink.View) (err error) {
 		a, err = v.Query(ctx, sql, most)
 		return err
 	})

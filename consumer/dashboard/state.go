@@ -18,7 +18,7 @@ func (c *Console) showState(w http.ResponseWriter, r *http.Request) {
 		Ledger      []entry
 		Checkpoints []inspect.Checkpoint
 	}
-	err := c.view(r.Context(), func(v *sink.View) error {
+	err := c.look.View(r.Context(), func(v *sink.View) error {
 		ledger, err := v.Ledger(r.Context())
 		for p, next := range ledger {
 			page.Ledger = append(page.Ledger, entry{p, next})

@@ -28,7 +28,7 @@ func (c *Console) showTables(w http.ResponseWriter, r *http.Request) {
 		Rows    int64
 	}
 	var all []table
-	err := c.view(r.Context(), func(v *sink.View) error {
+	err := c.look.View(r.Context(), func(v *sink.View) error {
 		for _, res := range c.look.Resources {
 			columns, err := v.Columns(r.Context(), inspect.TableOf(res))
 			if err != nil {
@@ -76,7 +76,7 @@ func (c *Console) showTable(w http.ResponseWriter, r *http.Request) {
 		Rows          [][]cell
 		Versions      []version
 	}{Name: res.Name, Subject: res.Subject(c.look.Kafka.Prefix)}
-	err := c.view(r.Context(), func(v *sink.View) (err error) {
+	err := c.look.View(r.Context(), func(v *sink.View) (err error) {
 		table := inspect.TableOf(res)
 		if page.Columns, err = v.Columns(r.Context(), table); err != nil || page.Columns == nil {
 			return err

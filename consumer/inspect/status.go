@@ -115,19 +115,13 @@ func (l *looker) note(format string, a ...any) {
 }
 
 // warehouse reads ledger, loads and freshness.
-func (l *looker) warehouse(ctx context.Context) (err error) {
+func (l *looker) warehouse(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, warehousePatience)
 	defer cancel()
-	r, err := sink.OpenReader(ctx, l.Warehouse, l.Dataset)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	v, err := r.View(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, v.Close()) }()
+	return l.View(ctx, func(v *sink.View) error { return l.read(ctx, v) })
+}
+
+func (l *looker) read(ctx context.Context, v *sink.View) (err error) {
 	if l.ledger, err = v.Ledger(ctx); err != nil {
 		return err
 	}

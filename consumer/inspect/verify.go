@@ -35,6 +35,21 @@ type Config struct {
 
 func (c Config) group() string { return c.Kafka.ConsumerGroup(c.Group) }
 
+// View has do look at the warehouse. A warehouse that is not there yet is an error that says so.
+func (c Config) View(ctx context.Context, do func(*sink.View) error) (err error) {
+	r, err := sink.OpenReader(ctx, c.Warehouse, c.Dataset)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	v, err := r.View(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, v.Close()) }()
+	return do(v)
+}
+
 // verifier is one Verify on its way.
 type verifier struct {
 	Config

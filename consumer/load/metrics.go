@@ -47,10 +47,10 @@ func (l Loaded) measure() {
 	newestRecord.WithLabelValues(l.Table).Set(float64(l.Newest.UnixMilli()) / 1000)
 }
 
-// showLag shows how far each table is behind, in the partitions that are ours. It is told of what comes in as of what is loaded, since a
+// showLag shows and returns how far each table is behind, in the partitions that are ours. It is told of what comes in as of what is loaded, since a
 // warehouse that is away loads nothing. The caller holds mu.
-func (l *loader) showLag() {
-	behind := map[*table]int64{}
+func (l *loader) showLag() (behind map[*table]int64) {
+	behind = map[*table]int64{}
 	for _, p := range l.parts {
 		behind[p.table] += p.behind()
 	}
@@ -61,4 +61,5 @@ func (l *loader) showLag() {
 			lag.DeleteLabelValues(t.name)
 		}
 	}
+	return behind
 }

@@ -261,12 +261,7 @@ func (w *writer) done(parts []*part, id string, stats sink.Stats, started time.T
 		e.times(p.rows)
 		p.ledger = p.to
 	}
-	for _, p := range w.parts {
-		if p.table == w.t {
-			e.Behind += p.behind()
-		}
-	}
-	w.showLag()
+	e.Behind = w.showLag()[w.t]
 	w.mu.Unlock()
 	w.ev.loaded(e)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/csv"
 	"html"
-	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -15,31 +14,14 @@ import (
 // TestConsole streams the sample data and opens every page that can be reached from the first.
 func TestConsole(t *testing.T) {
 	base := "http://" + streaming(t)
-	get := func(path string) (string, *http.Response) {
-		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(body), resp
-	}
 	seen := map[string]bool{"/": true}
-	for todo := []string{"/"}; len(todo) > 0; todo = todo[1:] {
-		page, resp := get(todo[0])
+	for queue := []string{"/"}; len(queue) > 0; queue = queue[1:] {
+		page, resp := get(t, base+queue[0])
 		if resp.StatusCode != http.StatusOK || strings.Contains(page, `role="alert"`) || strings.Contains(page, "&lt;nil&gt;") {
-			t.Errorf("%s: %s\n%s", todo[0], resp.Status, page)
+			t.Errorf("%s: %s\n%s", queue[0], resp.Status, page)
 		}
 		if resp.Header.Get("Content-Security-Policy") == "" {
-			t.Errorf("%s has no policy", todo[0])
+			t.Errorf("%s has no policy", queue[0])
 		}
 		if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
 			continue
@@ -47,10 +29,10 @@ func TestConsole(t *testing.T) {
 		for _, link := range regexp.MustCompile(`(?:href|src|data-events)="([^"#]+)"`).FindAllStringSubmatch(page, -1) {
 			to := html.UnescapeString(link[1])
 			if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") {
-				t.Errorf("%s needs %s, which is elsewhere", todo[0], to)
+				t.Errorf("%s needs %s, which is elsewhere", queue[0], to)
 			} else if !seen[to] && to != "/events" {
 				seen[to] = true
-				todo = append(todo, to)
+				queue = append(queue, to)
 			}
 		}
 	}
@@ -58,17 +40,17 @@ func TestConsole(t *testing.T) {
 		t.Errorf("only %d pages are linked: %v", len(seen), seen)
 	}
 
-	if page, _ := get("/tables/messages"); !strings.Contains(page, "recipient_fullname") || !strings.Contains(page, "version 1") {
+	if page, _ := get(t, base+"/tables/messages"); !strings.Contains(page, "recipient_fullname") || !strings.Contains(page, "version 1") {
 		t.Errorf("the table's page lacks columns or schema:\n%s", page)
 	}
-	if page, _ := get("/state"); !strings.Contains(page, "tiledesk-consumer") || !strings.Contains(page, "/messages</td>") {
+	if page, _ := get(t, base+"/state"); !strings.Contains(page, "tiledesk-consumer") || !strings.Contains(page, "/messages</td>") {
 		t.Errorf("the state lacks ledger or checkpoints:\n%s", page)
 	}
-	body, resp := get("/query.csv?sql=" + "SELECT+count(*)+AS+n,+min(text)+AS+text+FROM+tiledesk.messages")
+	body, resp := get(t, base+"/query.csv?sql="+"SELECT+count(*)+AS+n,+min(text)+AS+text+FROM+tiledesk.messages")
 	if rows, err := csv.NewReader(strings.NewReader(body)).ReadAll(); err != nil || len(rows) != 2 || rows[0][0] != "n" || len(rows[1][0]) < 4 || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/csv") {
 		t.Errorf("the CSV is %q (%v)", body, err)
 	}
-	if page, resp := get("/query?sql=DROP+TABLE+tiledesk.messages"); resp.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(page, `role="alert"`) {
+	if page, resp := get(t, base+"/query?sql=DROP+TABLE+tiledesk.messages"); resp.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(page, `role="alert"`) {
 		t.Errorf("a question that writes: %s\n%s", resp.Status, page)
 	}
 
