@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -59,7 +58,7 @@ func (c *check) pass(ctx context.Context, k *keys, first bool) error {
 			return fmt.Errorf("verify %s: %w", c.name, err)
 		}
 	}
-	for _, e := range k.entries {
+	for h, e := range k.entries {
 		if e.family {
 			continue
 		}
@@ -72,8 +71,12 @@ func (c *check) pass(ctx context.Context, k *keys, first bool) error {
 		if !e.seen && !(c.Hard && e.deleted()) {
 			p.topic += weigh(e.sum, shownGone(e))
 			c.tell(p, Finding{Kind: Missing, Offset: e.at().offset, Found: "no row"}, nil)
+			if c.layout.dated() {
+				k.spans(h.slot(), interval{row: row{doc: e.doc, gone: e.gone}, missing: true})
+			}
 		}
 	}
+	c.intervals(k)
 	return nil
 }
 
@@ -166,6 +169,9 @@ func (c *check) rows(ctx context.Context, k *keys) error {
 			c.tell(p, Finding{Kind: Twice, Offset: r.offset(), Key: key, Expected: "one row", Found: "another one"}, nil)
 			continue
 		}
+		if c.layout.dated() {
+			k.spans(hashOf(key).slot(), interval{row: r, from: millis(values[c.layout.validFrom]), to: millis(values[c.layout.validTo])})
+		}
 		v := judge(f, of, r)
 		if v.kind == Unexpected && k.outlived(r) {
 			v = verdict{unproven: true}
@@ -225,21 +231,15 @@ func (l *layout) row(values []any) row {
 	if id, ok := values[l.partition].(int64); ok && id >= math.MinInt32 && id <= math.MaxInt32 {
 		r.partition = int32(id)
 	}
-	millis := func(at int) int64 {
-		if t, ok := values[at].(time.Time); ok {
-			return t.UnixMilli()
-		}
-		return undated
-	}
 	if offset, ok := values[l.offset].(int64); ok {
-		r.doc = rank{millis(l.version), offset}
+		r.doc = rank{millis(values[l.version]), offset}
 	} else {
 		r.sum = 0 // of a tombstone without a document, its deletion is all that counts
 	}
 	if offset, ok := values[l.deletedOffset].(int64); ok {
-		r.gone = rank{millis(l.deleted), offset}
+		r.gone = rank{millis(values[l.deleted]), offset}
 	} else if values[l.deleted] != nil {
-		r.gone = rank{millis(l.deleted), 0}
+		r.gone = rank{millis(values[l.deleted]), 0}
 	}
 	return r
 }

@@ -1,6 +1,10 @@
 package inspect
 
-import "math"
+import (
+	"math"
+
+	"tilestream/consumer/sink"
+)
 
 // entry is what a table must hold of a key: its newest document and its newest tombstone, by their ranks.
 type entry struct {
@@ -25,17 +29,27 @@ func (e entry) at() place {
 // keyBytes is what a key costs in memory: an entry, its hash, and the room that a map keeps free.
 const keyBytes = 128
 
+// intervalBytes is what the interval of a version costs besides, its key included.
+const intervalBytes = 192
+
 // keys holds entries of the keys whose hashes are in a range of slots; of a table that keeps versions, an entry for each version. When it is full it gives up the upper half of the range.
 type keys struct {
-	entries  map[hash]entry
-	versions bool
-	lo, hi   uint64 // hi is in the range
-	room     int
+	entries   map[hash]entry
+	intervals map[uint64][]interval // by slot, of a table that says when its versions held
+	versions  bool
+	lo, hi    uint64 // hi is in the range
+	room      int
 }
 
-func newKeys(versions bool, lo, hi uint64, memory int64) *keys {
-	return &keys{entries: map[hash]entry{}, versions: versions, lo: lo, hi: hi, room: max(int(memory/keyBytes), 1000)}
+func newKeys(mode sink.Mode, lo, hi uint64, memory int64) *keys {
+	each := int64(keyBytes)
+	if mode == sink.History {
+		each += intervalBytes
+	}
+	return &keys{entries: map[hash]entry{}, intervals: map[uint64][]interval{}, versions: mode != sink.Upsert, lo: lo, hi: hi, room: max(int(memory/each), 1000)}
 }
+
+func (k *keys) spans(slot uint64, i interval) { k.intervals[slot] = append(k.intervals[slot], i) }
 
 func (k *keys) holds(h hash) bool { return h.slot() >= k.lo && h.slot() <= k.hi }
 

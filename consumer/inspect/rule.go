@@ -25,10 +25,12 @@ const (
 	schemaColumn        = "_schema_id"
 	deletedColumn       = "_deleted_at"
 	deletedOffsetColumn = "_deleted_offset"
+	validFromColumn     = "_valid_from"
+	validToColumn       = "_valid_to"
 )
 
-// notCompared are columns that say how a row came in, not what it is; deletions are compared by themselves.
-var notCompared = []string{"_loaded_at", "_load_id", deletedColumn, deletedOffsetColumn, "_valid_from", "_valid_to"}
+// notCompared are columns that say how a row came in, not what it is; deletions and validity are compared by themselves.
+var notCompared = []string{"_loaded_at", "_load_id", deletedColumn, deletedOffsetColumn, validFromColumn, validToColumn}
 
 // TableOf names the columns that a resource's table goes by.
 func TableOf(r schemas.Resource) sink.Table {
@@ -86,6 +88,7 @@ type layout struct {
 	find     func(field string) int
 
 	key, version, partition, offset, deleted, deletedOffset int
+	validFrom, validTo                                      int // below 0 in a table that does not say when its versions held
 	buffer                                                  []byte
 }
 
@@ -93,6 +96,7 @@ func newLayout(v *sink.View, t sink.Table, columns []sink.Column) (*layout, erro
 	l := &layout{columns: columns, find: func(field string) int { return v.Find(columns, field) }}
 	l.key, l.version, l.partition, l.offset = l.find(t.Key), l.find(t.Version), l.find(partitionColumn), l.find(t.Offset)
 	l.deleted, l.deletedOffset = l.find(t.Deleted), l.find(t.DeletedOffset)
+	l.validFrom, l.validTo = l.find(validFromColumn), l.find(validToColumn)
 	for name, at := range map[string]int{t.Key: l.key, t.Version: l.version, partitionColumn: l.partition, t.Offset: l.offset, t.Deleted: l.deleted, t.DeletedOffset: l.deletedOffset} {
 		if at < 0 {
 			return nil, fmt.Errorf("table %s has no column %s: it is not one that Tilestream has made, or somebody has dropped the column", t.Name, name)

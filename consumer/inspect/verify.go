@@ -146,7 +146,7 @@ func (v *verifier) topic(ctx context.Context, r schemas.Resource) error {
 	}
 	lo, passes := uint64(0), 0
 	for more := true; more; passes++ {
-		k := newKeys(c.table.Mode != sink.Upsert, lo, math.MaxUint64, v.Memory)
+		k := newKeys(c.table.Mode, lo, math.MaxUint64, v.Memory)
 		if err := c.pass(ctx, k, passes == 0); err != nil {
 			return err
 		}

@@ -72,6 +72,12 @@ func TestModes(t *testing.T) {
 				}
 				w.spoil(`DELETE FROM @.leads WHERE _id = '` + key(4) + `' AND updated_at = '2026-03-01T12:02:00Z'`)
 				w.wantFound(w.verify(1<<20), map[Kind]int64{Missing: 1}, key(4))
+				if mode == sink.History {
+					w.spoil(`UPDATE @.leads SET _valid_to = NULL WHERE _id = '`+key(5)+`' AND updated_at = '2026-03-01T12:01:00Z'`,
+						`UPDATE @.leads SET _valid_from = '2026-03-01T11:00:00Z' WHERE _id = '`+key(6)+`' AND updated_at = '2026-03-01T12:01:00Z'`,
+						`UPDATE @.leads SET _valid_to = '2026-03-01T13:00:00Z' WHERE _id = '`+key(28)+`' AND _deleted_at IS NOT NULL`)
+					w.wantFound(w.verify(1<<20), map[Kind]int64{Missing: 1, Different: 3}, key(5))
+				}
 			})
 		}
 	}
