@@ -123,9 +123,9 @@ func TestHostileValues(t *testing.T) {
 	c.render(w, httptest.NewRequest(http.MethodGet, "/query", nil), "query.html", hostile, struct {
 		SQL, Error string
 		Answer     *answer
-		Questions  []question
+		Questions  []inspect.Question
 		Most       int
-	}{SQL: hostile + "</textarea>", Error: hostile, Answer: a, Questions: []question{{hostile, hostile}}})
+	}{SQL: hostile + "</textarea>", Error: hostile, Answer: a, Questions: []inspect.Question{{Name: hostile, SQL: hostile}}})
 	page := w.Body.String()
 	if !strings.Contains(page, "&lt;script&gt;") {
 		t.Fatalf("the values are not shown:\n%s", page)

@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -10,63 +9,27 @@ import (
 	"strings"
 	"time"
 
+	"tilestream/consumer/inspect"
 	"tilestream/consumer/sink"
 	"tilestream/internal/ops"
 )
 
 const (
-	queryRows   = 1000
-	queryTime   = 30 * time.Second
-	queryLength = 16 << 10 // of the SQL, in bytes
-	csvRows     = 1_000_000
+	queryRows = 1000
+	csvRows   = 1_000_000
 )
-
-// question is an example.
-type question struct{ Name, SQL string }
-
-// questions are what people ask of their support; they run on every warehouse that can be asked.
-func questions(dataset string) []question {
-	var out []question
-	for _, q := range []question{
-		{"Conversations a day", `SELECT CAST(created_at AS date) AS day, count(*) AS conversations
-FROM DATASET.requests
-GROUP BY 1 ORDER BY 1`},
-		{"First response, in minutes", `SELECT CAST(created_at AS date) AS day,
-       round(avg(extract(epoch FROM first_response_at) - extract(epoch FROM created_at)) / 60, 1) AS minutes
-FROM DATASET.requests
-WHERE first_response_at IS NOT NULL
-GROUP BY 1 ORDER BY 1`},
-		{"Time to close, in hours", `SELECT CAST(closed_at AS date) AS day,
-       round(avg(extract(epoch FROM closed_at) - extract(epoch FROM created_at)) / 3600, 1) AS hours
-FROM DATASET.requests
-WHERE closed_at IS NOT NULL
-GROUP BY 1 ORDER BY 1`},
-		{"By department", `SELECT department_name, count(*) AS conversations, CAST(avg(rating) AS decimal(10, 2)) AS rating
-FROM DATASET.requests
-GROUP BY 1 ORDER BY 2 DESC`},
-		{"By channel", `SELECT channel_name, count(*) AS conversations
-FROM DATASET.requests
-GROUP BY 1 ORDER BY 2 DESC`},
-		{"Bot against human", `SELECT CASE WHEN sender = 'system' THEN 'system' WHEN sender LIKE 'bot_%' THEN 'bot' ELSE 'human' END AS author, count(*) AS messages
-FROM DATASET.messages
-GROUP BY 1 ORDER BY 2 DESC`},
-	} {
-		out = append(out, question{q.Name, strings.ReplaceAll(q.SQL, "DATASET", dataset)})
-	}
-	return out
-}
 
 func (c *Console) showQuery(w http.ResponseWriter, r *http.Request) {
 	page := struct {
 		SQL, Error string
 		Answer     *answer
-		Questions  []question
+		Questions  []inspect.Question
 		Most       int
-	}{SQL: r.URL.Query().Get("sql"), Questions: questions(c.look.Dataset), Most: queryRows}
+	}{SQL: r.URL.Query().Get("sql"), Questions: inspect.Questions(c.look.Dataset), Most: queryRows}
 	status := http.StatusOK
 	if strings.TrimSpace(page.SQL) != "" {
 		began := time.Now()
-		a, err := c.ask(r.Context(), page.SQL, queryRows)
+		a, err := c.look.Ask(r.Context(), page.SQL, queryRows)
 		var usage *ops.UsageError
 		switch {
 		case errors.As(err, &usage):
@@ -80,20 +43,6 @@ func (c *Console) showQuery(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	c.renderAs(w, r, status, "query.html", "Query", page)
-}
-
-// ask asks the warehouse.
-func (c *Console) ask(ctx context.Context, sql string, most int) (a *sink.Answer, err error) {
-	if len(sql) > queryLength {
-		return nil, ops.Usagef("the question is longer than %d bytes", queryLength)
-	}
-	ctx, cancel := context.WithTimeout(ctx, queryTime)
-	defer cancel()
-	err = c.look.View(ctx, func(v *sink.View) (err error) {
-		a, err = v.Query(ctx, sql, most)
-		return err
-	})
-	return a, err
 }
 
 // column is the head of one.
@@ -130,7 +79,7 @@ func answerOf(a *sink.Answer, took time.Duration) *answer {
 
 // showCSV sends the answer as a file (RFC 4180).
 func (c *Console) showCSV(w http.ResponseWriter, r *http.Request) {
-	a, err := c.ask(r.Context(), r.URL.Query().Get("sql"), csvRows)
+	a, err := c.look.Ask(r.Context(), r.URL.Query().Get("sql"), csvRows)
 	if err != nil {
 		c.fail(w, r, err)
 		return

@@ -1,16 +1,9 @@
 package dashboard
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/sr"
 
 	"tilestream/consumer/inspect"
 	"tilestream/consumer/sink"
@@ -55,14 +48,6 @@ func (c *Console) showTables(w http.ResponseWriter, r *http.Request) {
 	}{sink.Redacted(c.look.Warehouse), c.look.Dataset, all})
 }
 
-// version is a schema of a topic.
-type version struct {
-	Version, ID int
-	Schema      string
-	Added, Gone []string // fields, against the version before
-	Newest      bool
-}
-
 func (c *Console) showTable(w http.ResponseWriter, r *http.Request) {
 	at := slices.IndexFunc(c.look.Resources, func(res schemas.Resource) bool { return res.Name == r.PathValue("name") })
 	if at < 0 {
@@ -74,7 +59,7 @@ func (c *Console) showTable(w http.ResponseWriter, r *http.Request) {
 		Name, Subject string
 		Columns       []sink.Column
 		Rows          [][]cell
-		Versions      []version
+		Versions      []inspect.Version
 	}{Name: res.Name, Subject: res.Subject(c.look.Kafka.Prefix)}
 	err := c.look.View(r.Context(), func(v *sink.View) (err error) {
 		table := inspect.TableOf(res)
@@ -96,66 +81,11 @@ func (c *Console) showTable(w http.ResponseWriter, r *http.Request) {
 		return nil
 	})
 	if err == nil {
-		page.Versions, err = c.versions(r.Context(), page.Subject)
+		page.Versions, err = c.look.Versions(r.Context(), page.Subject)
 	}
 	if err != nil {
 		c.fail(w, r, err)
 		return
 	}
 	c.render(w, r, "table.html", res.Name, page)
-}
-
-// versions are those of a subject, the newest first; none where it has none.
-func (c *Console) versions(ctx context.Context, subject string) ([]version, error) {
-	registry, err := c.look.Kafka.NewRegistry()
-	if err != nil {
-		return nil, err
-	}
-	all, err := registry.Schemas(ctx, subject)
-	if errors.Is(err, sr.ErrSubjectNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("ask the registry for the schemas of %s: %w", subject, err)
-	}
-	slices.SortFunc(all, func(a, b sr.SubjectSchema) int { return a.Version - b.Version })
-	var out []version
-	var before []string
-	for i, s := range all {
-		var b bytes.Buffer
-		if json.Indent(&b, []byte(s.Schema.Schema), "", "  ") != nil {
-			b.WriteString(s.Schema.Schema)
-		}
-		v := version{Version: s.Version, ID: s.ID, Schema: b.String(), Newest: i == len(all)-1}
-		now := fieldsOf(s.Schema.Schema)
-		if i > 0 {
-			v.Added, v.Gone = without(now, before), without(before, now)
-		}
-		before = now
-		out = append(out, v)
-	}
-	slices.Reverse(out)
-	return out, nil
-}
-
-// fieldsOf lists the fields of a record's schema with their types.
-func fieldsOf(schema string) []string {
-	var record struct {
-		Fields []struct {
-			Name string
-			Type json.RawMessage
-		}
-	}
-	if json.Unmarshal([]byte(schema), &record) != nil {
-		return nil
-	}
-	var out []string
-	for _, f := range record.Fields {
-		out = append(out, f.Name+" "+string(f.Type))
-	}
-	return out
-}
-
-func without(all, those []string) []string {
-	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(those, s) })
 }
