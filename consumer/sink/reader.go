@@ -58,6 +58,8 @@ type reading struct {
 	loads  func(ctx context.Context, table string, n int) iter.Seq2[Load, error]
 	// single is an error for a text that is not one statement; nil: the warehouse takes no questions.
 	single func(ctx context.Context, conn *sql.Conn, statement string) error
+	// hazards is a query for those of a list of names, as literals, that are functions which no question may call.
+	hazards string
 	// settle waits until all that is committed can be seen; nil: it always can.
 	settle func(ctx context.Context) error
 }

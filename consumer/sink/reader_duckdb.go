@@ -38,7 +38,7 @@ func readDuckDB(ctx context.Context, u *url.URL, dataset string) (*Reader, error
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no file %s: nothing has been loaded yet, or WAREHOUSE_URL (DATA_DIR) names another place", path)
 	}
-	r := &Reader{dataset: dataset, dialect: duckDialect, how: reading{begin: duckReadOnly, pages: duckPages, single: duckSingle}}
+	r := &Reader{dataset: dataset, dialect: duckDialect, how: reading{begin: duckReadOnly, pages: duckPages, single: duckSingle, hazards: duckHazards}}
 	duckFiles.Lock()
 	shared := duckFiles.byPath[path] != nil
 	duckFiles.Unlock()

@@ -21,6 +21,6 @@ func readPostgres(ctx context.Context, u *url.URL, dataset string) (*Reader, err
 		return nil, err
 	}
 	return &Reader{db: db, dataset: pgDialect.name(dataset), close: db.Close, dialect: pgDialect,
-		how: reading{begin: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`,
+		how: reading{begin: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`, hazards: pgHazards,
 			single: func(context.Context, *sql.Conn, string) error { return nil }}}, nil // what is prepared, as the driver does, is one (PostgreSQL, Parse message)
 }

@@ -17,8 +17,8 @@ type Answer struct {
 }
 
 // Query asks the warehouse one question and returns up to most rows. The question is what SELECT takes, or WITH: it is asked as a part of a SELECT, in a
-// transaction that only reads, which the engine enforces; ctx bounds its time. A question that is not one, or that the engine
-// refuses, is an *ops.UsageError. Of warehouses, DuckDB and PostgreSQL can be asked.
+// transaction that only reads, which the engine enforces; ctx bounds its time. A question that is not one, that the
+// engine refuses, or that reaches beyond the tables, is an *ops.UsageError. Of warehouses, DuckDB and PostgreSQL can be asked.
 func (v *View) Query(ctx context.Context, question string, most int) (*Answer, error) {
 	if v.how.single == nil {
 		return nil, ops.Usagef("this kind of warehouse cannot be asked from here: ask it where you ask it else")
@@ -28,6 +28,9 @@ func (v *View) Query(ctx context.Context, question string, most int) (*Answer, e
 		return nil, ops.Usagef("there is no question: SELECT …")
 	}
 	asked := fmt.Sprintf("SELECT * FROM (\n%s\n) AS answer LIMIT %d", question, most+1) // what is not a query cannot stand there
+	if err := v.reach(ctx, question); err != nil {
+		return nil, err
+	}
 	if err := v.how.single(ctx, v.conn, asked); err != nil {
 		return nil, refusedQuestion(ctx, err)
 	}

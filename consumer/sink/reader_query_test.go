@@ -73,9 +73,10 @@ func TestQuery(t *testing.T) {
 			}
 			things := fmt.Sprintf("%q.things", dataset)
 			for question, want := range map[string]*sink.Answer{
-				"SELECT _id, n, t FROM " + things + " ORDER BY n":                                         {Columns: []string{"_id", "n", "t"}, Rows: [][]any{{"a", int64(1), nil}, {"b", int64(2), "<script>"}}},
-				" WITH x AS (SELECT n FROM " + things + ") SELECT n FROM x ORDER BY n DESC -- of both\n;": {Columns: []string{"n"}, Rows: [][]any{{int64(2)}, {int64(1)}}},
-				"SELECT n FROM " + things + " WHERE n < 0":                                                {Columns: []string{"n"}},
+				"SELECT _id, n, t FROM " + things + " ORDER BY n":                                           {Columns: []string{"_id", "n", "t"}, Rows: [][]any{{"a", int64(1), nil}, {"b", int64(2), "<script>"}}},
+				" WITH x AS (SELECT n FROM " + things + ") SELECT n FROM x ORDER BY n DESC -- of both\n;":   {Columns: []string{"n"}, Rows: [][]any{{int64(2)}, {int64(1)}}},
+				"SELECT n FROM " + things + " WHERE n < 0":                                                  {Columns: []string{"n"}},
+				"SELECT count(*) AS n FROM " + things + " WHERE random() >= 0 AND pg_typeof(n) IS NOT NULL": {Columns: []string{"n"}, Rows: [][]any{{int64(2)}}},
 			} {
 				if got, err := ask(t.Context(), question, 10); err != nil || !cmp.Equal(got, want) {
 					t.Errorf("%s: %v\n%s", question, err, cmp.Diff(want, got))
@@ -93,6 +94,16 @@ func TestQuery(t *testing.T) {
 				"COPY (SELECT 1) TO '" + elsewhere + "'", "COPY (SELECT 1) TO PROGRAM 'touch " + elsewhere + "'",
 				"ATTACH '" + elsewhere + "' AS other", "SELECT * FROM read_text('/etc/passwd')", "SELECT * FROM read_csv('/etc/passwd')", "FROM glob('/etc/*')", "LOAD httpfs",
 				"SELECT nextval('" + dataset + ".s')",
+				// What both engines, or one of them, know; the other one refuses the name.
+				"SELECT pg_read_file('/etc/passwd')", `SELECT "pg_read_file" /* x */ ('/etc/passwd')`, "SELECT PG_READ_BINARY_FILE('/etc/passwd')", "SELECT * FROM pg_ls_dir('/')", "SELECT pg_sleep(60)",
+				`SELECT U&"pg\005fread\005ffile"('/etc/passwd')`, "SELECT * FROM pg_authid", "SELECT * FROM pg_catalog.pg_shadow", "SELECT * FROM pg_settings", "SELECT query FROM pg_stat_activity", "SELECT * FROM pg_user_mappings",
+				"SELECT * FROM information_schema.user_mapping_options", "SELECT current_setting('data_directory')", "SELECT set_config('role', 'postgres', false)", "SHOW data_directory",
+				"SELECT query_to_xml('SELECT pg_read_' || 'file(''/etc/passwd'')', true, true, '')", "SELECT * FROM ts_stat('SELECT 1')", "SELECT lo_import('/etc/passwd')", "SELECT lo_export/**/(1, '" + elsewhere + "')",
+				"SELECT * FROM dblink('host=localhost', 'SELECT 1') AS t(a int)", "SELECT dblink_exec('host=localhost', 'SELECT 1')", "SELECT pg_terminate_backend(1)", "SELECT pg_notify('a', 'b')", "SELECT pg_advisory_lock(1)",
+				"SELECT getenv('HOME')", "SELECT * FROM duckdb_secrets()", "SELECT * FROM duckdb_settings()", "FROM duckdb_databases", "SELECT * FROM pragma_database_list", "SELECT getvariable('x')",
+				"SELECT * FROM query('SELECT 1')", "SELECT * FROM query\u00a0('SELECT 1')", "SELECT * FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))", "SELECT * FROM query_table('" + dataset + ".things')", "SELECT * FROM which_secret('s3://x', 's3')",
+				"SELECT * FROM enable_logging()", "SELECT write_log('x')", "SELECT * FROM force_checkpoint()", "SELECT * FROM '/etc/passwd'", "SELECT * FROM read_blob('/etc/passwd')", "SELECT * FROM sniff_csv('/etc/passwd')",
+				"INSTALL httpfs", "PRAGMA database_list", "CALL pragma_version()", "EXPORT DATABASE '" + elsewhere + "'", "SUMMARIZE", "SELECT * FROM 'https://example.com/x.parquet'",
 			} {
 				var usage *ops.UsageError
 				if got, err := ask(t.Context(), question, 10); !errors.As(err, &usage) {
