@@ -5,6 +5,7 @@ package schemas
 
 import (
 	"embed"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -61,6 +62,15 @@ func (r Resource) Avro() string {
 		panic(err) // a start-up table: TestResources checks that every row has its file
 	}
 	return string(b)
+}
+
+// Doc says what a record of the resource is.
+func (r Resource) Doc() string {
+	var schema struct{ Doc string }
+	if err := json.Unmarshal([]byte(r.Avro()), &schema); err != nil {
+		panic(err) // as in Avro
+	}
+	return schema.Doc
 }
 
 // Topic returns the Kafka topic of the resource, PREFIX.NAME.

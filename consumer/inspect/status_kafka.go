@@ -39,7 +39,7 @@ func (l *looker) kafka(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	replayed, err := offsetsOf(ctx, adm, l.group()+"-dlq")
+	replayed, err := offsetsOf(ctx, adm, dlq.ReplayGroup(l.group()))
 	if err != nil {
 		return err
 	}

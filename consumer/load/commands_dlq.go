@@ -13,11 +13,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-
 	"tilestream/internal/broker"
 	"tilestream/internal/dlq"
 	"tilestream/internal/ops"
@@ -42,25 +37,20 @@ func listDLQ() ops.Command {
 		},
 		Run: func(ctx context.Context, o ops.Options) error {
 			group := cfg.Kafka.ConsumerGroup(cfg.Group)
-			replayed, err := replayedTo(ctx, cfg.Kafka, group)
-			if err != nil {
-				return err
-			}
 			tab := tabwriter.NewWriter(o.Stdout, 0, 0, 2, ' ', 0)
 			if !asJSON {
 				fmt.Fprintln(tab, "topic\tpartition\toffset\trecord\tkey\ttime\tattempt\tsink\tcolumn\treason")
 			}
 			for _, t := range topicsOf(cfg.Kafka, topic) {
-				letters, _, err := dlq.Read(ctx, cfg.Kafka, t, nil)
+				var mine []dlq.Letter
+				var err error
+				if all {
+					mine, _, err = dlq.Read(ctx, cfg.Kafka, t, nil)
+				} else {
+					mine, err = dlq.Waiting(ctx, cfg.Kafka, group, t)
+				}
 				if err != nil {
 					return err
-				}
-				var mine []dlq.Letter
-				for _, l := range letters {
-					done := replayed[broker.DLQName(t)][l.At.Partition].At
-					if all || (l.Unpublished() || l.Group == group) && l.At.Offset >= done {
-						mine = append(mine, l)
-					}
 				}
 				if limit > 0 && len(mine) > limit {
 					mine = mine[len(mine)-limit:]
@@ -149,23 +139,6 @@ func replayDLQ() ops.Command {
 	}
 }
 
-// replayedTo is how far the group's letters were replayed, as far as Kafka knows.
-func replayedTo(ctx context.Context, kafka broker.Config, group string) (kadm.OffsetResponses, error) {
-	cl, err := kafka.NewClient()
-	if err != nil {
-		return nil, err
-	}
-	defer cl.Close()
-	at, err := kadm.NewClient(cl).FetchOffsets(ctx, replayGroup(group))
-	if errors.Is(err, kerr.GroupIDNotFound) {
-		return nil, nil // nothing was
-	}
-	if err != nil {
-		return nil, broker.Explain(fmt.Errorf("see what was replayed: %w", err))
-	}
-	return at, nil
-}
-
 // decoded is the letter's record as a row in JSON, or why it cannot be one.
 func decoded(ctx context.Context, kafka broker.Config, l dlq.Letter) (json.RawMessage, string) {
 	schema, body, err := schemas.SplitFrame(l.Value)
@@ -180,22 +153,11 @@ func decoded(ctx context.Context, kafka broker.Config, l dlq.Letter) (json.RawMe
 	if err != nil {
 		return nil, err.Error()
 	}
-	b := array.NewRecordBuilder(memory.DefaultAllocator, decoder.Schema())
-	defer b.Release()
-	if err := decoder.Append(b, body); err != nil {
-		return nil, err.Error()
-	}
-	rows := b.NewRecordBatch()
-	defer rows.Release()
-	text, err := rows.MarshalJSON()
+	row, err := decoder.JSON(body)
 	if err != nil {
 		return nil, err.Error()
 	}
-	var one []json.RawMessage
-	if err := json.Unmarshal(text, &one); err != nil || len(one) != 1 {
-		return text, ""
-	}
-	return one[0], ""
+	return row, ""
 }
 
 // view is a letter as people and programs are shown it.

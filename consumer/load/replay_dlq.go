@@ -76,14 +76,11 @@ func (w *writer) replay(ctx context.Context, done *Replayed) error {
 			return err
 		}
 	}
-	if err := w.admin.CommitAllOffsets(ctx, replayGroup(w.cfg.Group), read); err != nil { // for dlq list: nothing else reads them
+	if err := w.admin.CommitAllOffsets(ctx, dlq.ReplayGroup(w.cfg.Group), read); err != nil { // for dlq list: nothing else reads them
 		w.log.Debug("group commit", "error", err)
 	}
 	return nil
 }
-
-// replayGroup holds, for dlq list only, how far letters were replayed.
-func replayGroup(group string) string { return group + "-dlq" }
 
 // again loads one letter, unless the ledger is past it.
 func (w *writer) again(ctx context.Context, letter dlq.Letter, done *Replayed) error {
