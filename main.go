@@ -12,10 +12,11 @@ import (
 func main() {
 	var cfg local.Config
 	ops.Main(ops.Command{
-		Name:    "tilestream",
-		Summary: "Tiledesk conversations in your warehouse, seconds old, exactly once, and replayable",
-		Config:  &cfg,
-		Once:    "sync to the end, print the load summary and exit",
-		Run:     func(ctx context.Context, o ops.Options) error { return local.Run(ctx, cfg, o) },
+		Name:     "tilestream",
+		Summary:  "Tiledesk conversations in your warehouse, seconds old, exactly once, and replayable",
+		Config:   &cfg,
+		Once:     "sync to the end, print the load summary and exit",
+		Examples: "  # stream sample data, with the console at http://127.0.0.1:8080\n-once",
+		Run:      func(ctx context.Context, o ops.Options) error { return local.Run(ctx, cfg, o) },
 	})
 }

@@ -19,10 +19,11 @@ func main() {
 		Console dashboard.Config
 	}
 	ops.Main(ops.Command{
-		Name:    "consumer",
-		Summary: "loads the topics into a warehouse, every record once",
-		Config:  &cfg,
-		Once:    "load everything there is, then exit",
+		Name:     "consumer",
+		Summary:  "loads the topics into a warehouse, every record once",
+		Config:   &cfg,
+		Once:     "load everything there is, then exit",
+		Examples: "  # stream, with the console at http://127.0.0.1:8080\n-once\nstatus\nreplay -topic messages -from beginning",
 		Run: func(ctx context.Context, o ops.Options) error {
 			look := inspect.Settings{Group: cfg.Load.Group, Kafka: cfg.Kafka, Warehouse: cfg.Warehouse, DataDir: cfg.DataDir}.Config(schemas.Resources)
 			return load.Serve(ctx, &cfg.Settings, cfg.HTTP, dashboard.New(cfg.Console, look, o.Log).Route, o)

@@ -18,10 +18,11 @@ func main() {
 		HTTP     ops.HTTP
 	}
 	ops.Main(ops.Command{
-		Name:    "producer",
-		Summary: "polls Tiledesk and publishes every change to Kafka, once",
-		Config:  &cfg,
-		Once:    "publish everything there is, then exit",
+		Name:     "producer",
+		Summary:  "polls Tiledesk and publishes every change to Kafka, once",
+		Config:   &cfg,
+		Once:     "publish everything there is, then exit",
+		Examples: "  # stream\n-once\ndoctor  # before anything else",
 		Run: func(ctx context.Context, o ops.Options) error {
 			projects, err := cfg.Tiledesk.Clients(o.Env, o.Log)
 			if err != nil {

@@ -79,23 +79,29 @@ func (r Resource) Topic(prefix string) string { return prefix + "." + r.Name }
 // Subject returns the schema registry subject of the resource's values.
 func (r Resource) Subject(prefix string) string { return r.Topic(prefix) + "-value" }
 
+// Names are those of all resources.
+func Names() (names []string) {
+	for _, r := range Resources {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
 // ByName finds the named resources, in the order of the names; no names means all of them. The error of an unknown name
 // lists the known ones.
 func ByName(names ...string) ([]Resource, error) {
 	if len(names) == 0 {
 		return Resources, nil
 	}
-	var known []string
 	byName := map[string]Resource{}
 	for _, r := range Resources {
-		known = append(known, r.Name)
 		byName[r.Name] = r
 	}
 	var out []Resource
 	for _, n := range names {
 		r, ok := byName[n]
 		if !ok {
-			return nil, fmt.Errorf("unknown resource %q: the resources are %s", n, strings.Join(known, ", "))
+			return nil, fmt.Errorf("unknown resource %q: the resources are %s", n, strings.Join(Names(), ", "))
 		}
 		out = append(out, r)
 	}

@@ -3,10 +3,8 @@ package inspect
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
-	"io"
 	"strings"
 	"time"
 
@@ -16,9 +14,9 @@ import (
 	"tilestream/schemas"
 )
 
-// Commands are verify, status and doctor. Only the last one writes anything: a table of its own.
+// Commands are status, loads, verify and doctor. Only the last one writes anything: a table of its own.
 func Commands() []ops.Command {
-	return []ops.Command{statusCommand(), verifyCommand(), doctorCommand()}
+	return []ops.Command{statusCommand(), loadsCommand(), verifyCommand(), doctorCommand()}
 }
 
 // Settings say what is looked at.
@@ -47,13 +45,12 @@ func verifyCommand() ops.Command {
 		MemoryLimit ops.Bytes `env:"MEMORY_LIMIT" help:"what keys may take, and DuckDB's own 384MiB where that is the warehouse; past it a topic is read several times"`
 	}
 	var topic string
-	var asJSON bool
 	return ops.Command{
 		Name: "verify", Summary: "proves that what was committed is in the warehouse once, or says where it is not; changes nothing", Config: &cfg,
-		Flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&topic, "topic", "", "this `TOPIC` or resource only")
-			fs.BoolVar(&asJSON, "json", false, "the report as one JSON object")
-		},
+		JSON:     "the report as one JSON object",
+		Flags:    func(fs *flag.FlagSet) { fs.StringVar(&topic, "topic", "", "this `TOPIC` or resource only") },
+		Values:   map[string][]string{"topic": schemas.Names()},
+		Examples: "-topic messages\n-json  # one object, for programs: docs/commands.md",
 		Run: func(ctx context.Context, o ops.Options) error {
 			resources, err := resourcesOf(cfg.Kafka, topic)
 			if err != nil {
@@ -70,8 +67,8 @@ func verifyCommand() ops.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				err = encode(o.Stdout, report)
+			if o.JSON {
+				err = o.Encode(report)
 			} else {
 				err = report.print(o.Stdout)
 			}
@@ -85,17 +82,16 @@ func verifyCommand() ops.Command {
 
 func statusCommand() ops.Command {
 	var cfg Settings
-	var asJSON bool
 	return ops.Command{
 		Name: "status", Summary: "shows how far loading has come, what waits, and what is wrong; changes nothing", Config: &cfg,
-		Flags: func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "the same as one JSON object") },
+		JSON: "the same as one JSON object",
 		Run: func(ctx context.Context, o ops.Options) error {
 			status, err := Look(ctx, cfg.Config(schemas.Resources), time.Now())
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				err = encode(o.Stdout, status)
+			if o.JSON {
+				err = o.Encode(status)
 			} else {
 				err = status.print(o.Stdout)
 			}
@@ -105,14 +101,6 @@ func statusCommand() ops.Command {
 			return err
 		},
 	}
-}
-
-// encode writes a report as JSON.
-func encode(w io.Writer, report any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(report)
 }
 
 // resourcesOf is the resource that is named, by itself or by its topic; without a name, every one.

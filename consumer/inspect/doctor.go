@@ -3,7 +3,6 @@ package inspect
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"time"
@@ -22,15 +21,14 @@ import (
 // doctorCommand tries what loading does, in a table of its own. It is the one command here that writes.
 func doctorCommand() ops.Command {
 	var cfg Settings
-	var asJSON bool
 	return ops.Command{
 		Name: "doctor", Summary: "tries everything that the consumer needs, and says how to mend what does not work", Config: &cfg,
-		Flags: func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "one JSON object on each line") },
+		JSON: "a JSON object for each check",
 		Run: func(ctx context.Context, o ops.Options) (err error) {
 			slog.SetDefault(slog.New(slog.DiscardHandler)) // what matters is in what the checks find
 			w := &warehouse{cfg: &cfg}
 			defer func() { err = errors.Join(err, w.close()) }()
-			return ops.Examine(ctx, o.Stdout, asJSON, append(kafkaChecks(cfg), w.checks()...))
+			return ops.Examine(ctx, o, append(kafkaChecks(cfg), w.checks()...))
 		},
 	}
 }

@@ -26,7 +26,7 @@ func TestDoctor(t *testing.T) {
 			}
 		}()
 		var out strings.Builder
-		err := ops.Examine(t.Context(), &out, false, append(kafkaChecks(cfg), house.checks()...))
+		err := ops.Examine(t.Context(), ops.Options{Stdout: &out}, append(kafkaChecks(cfg), house.checks()...))
 		for _, want := range want {
 			if got := strings.Join(strings.Fields(out.String()), " "); !strings.Contains(got, want) {
 				t.Errorf("no %q in\n%s", want, out.String())

@@ -5,16 +5,19 @@ import (
 	"io"
 	"text/tabwriter"
 	"time"
+
+	"tilestream/internal/ops"
 )
 
 // print writes the status for people: first what is wrong, and what to do.
 func (s *Status) print(w io.Writer) error {
 	fmt.Fprintf(w, "%s  group %s, warehouse %s\n\n", s.Time.Format("2006-01-02 15:04:05 UTC"), s.Group, s.Warehouse)
+	paint := ops.PaintOn(w)
 	for _, p := range s.Problems {
-		fmt.Fprintf(w, "WRONG: %s\n   DO: %s\n", p.What, p.Do)
+		fmt.Fprintf(w, "%s %s\n   DO: %s\n", paint.Bad("WRONG:"), p.What, p.Do)
 	}
 	if s.OK {
-		fmt.Fprintln(w, "Nothing is wrong.")
+		fmt.Fprintln(w, paint.Good("Nothing is wrong."))
 	}
 	for _, n := range s.Notes {
 		fmt.Fprintln(w, "NOTE: "+n)

@@ -15,7 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tilestream/consumer/load"
+	"tilestream/consumer/sink"
 	"tilestream/internal/dlq"
+	"tilestream/internal/ops"
 	"tilestream/schemas"
 )
 
@@ -148,13 +150,17 @@ func TestGoldens(t *testing.T) {
 	ill.OK, ill.State, ill.Members = false, "Empty", []Member{}
 	ill.Problems = []Problem{{"Nobody is loading: the group has no members, and 4 records wait.", "start the consumer; if it does not stay up, its log says why"}}
 	ill.Notes = []string{"2 records could not be loaded and are set aside: consumer dlq list says why, consumer dlq replay loads them again."}
+	loaded := oneLoad{ID: "019abc12-3456-7890-abcd-ef0123456789", Table: "messages", Time: now, Rows: 812, Stats: sink.Stats{Inserted: 800, Updated: 10, Unchanged: 2},
+		Bytes: 401_408, TookSeconds: 0.31, Ranges: []loadedRange{{"tiledesk.messages", 0, 120, 530}, {"tiledesk.messages", 3, 7, 412}}}
 	for name, write := range map[string]func(*bytes.Buffer) error{
-		"verify_proven.txt":   func(b *bytes.Buffer) error { return proven.print(b) },
-		"verify_damaged.txt":  func(b *bytes.Buffer) error { return damaged.print(b) },
-		"verify_damaged.json": func(b *bytes.Buffer) error { return encode(b, damaged) },
-		"status_well.txt":     func(b *bytes.Buffer) error { return well.print(b) },
-		"status_ill.txt":      func(b *bytes.Buffer) error { return ill.print(b) },
-		"status_ill.json":     func(b *bytes.Buffer) error { return encode(b, ill) },
+		"verify_proven.txt":  func(b *bytes.Buffer) error { return proven.print(b) },
+		"verify_damaged.txt": func(b *bytes.Buffer) error { return damaged.print(b) },
+		"status_well.txt":    func(b *bytes.Buffer) error { return well.print(b) },
+		"status_ill.txt":     func(b *bytes.Buffer) error { return ill.print(b) },
+		"json/verify.json":   func(b *bytes.Buffer) error { return ops.Options{Stdout: b}.Encode(damaged) },
+		"json/status.json":   func(b *bytes.Buffer) error { return ops.Options{Stdout: b}.Encode(ill) },
+		"json/loads.json":    func(b *bytes.Buffer) error { return ops.Options{Stdout: b}.Encode(loaded) },
+		"loads.txt":          func(b *bytes.Buffer) error { return loaded.print(b) },
 	} {
 		var got bytes.Buffer
 		if err := write(&got); err != nil {

@@ -12,17 +12,20 @@ import (
 
 // Acceptance is what the ledger of a group says of a topic, beside what the topic holds.
 type Acceptance struct {
-	Group, Topic string
-	Recreated    bool // the topic is another one than that of the ledger
-	Partitions   []Accepted
+	Group      string     `json:"group"`
+	Topic      string     `json:"topic"`
+	Recreated  bool       `json:"recreated"` // the topic is another one than that of the ledger
+	Accepted   bool       `json:"accepted"`  // the ledger has been moved
+	Partitions []Accepted `json:"partitions"`
 }
 
 // Accepted is one partition of an Acceptance.
 type Accepted struct {
-	ID         int32
-	Ledger     int64 // first offset that the warehouse does not hold
-	Start, End int64 // what Kafka holds; 0 and 0 for a partition that is no more
-	Reset      bool  // the ledger goes back to 0: loading begins at what there is first
+	ID     int32 `json:"partition"`
+	Ledger int64 `json:"ledger"`    // first offset that the warehouse does not hold
+	Start  int64 `json:"log_start"` // what Kafka holds; 0 and 0 for a partition that is no more
+	End    int64 `json:"end"`
+	Reset  bool  `json:"reset"` // the ledger goes back to 0: loading begins at what there is first
 }
 
 // Gone counts the offsets that were removed before they were loaded.

@@ -16,6 +16,9 @@ func Commands() []ops.Command {
 	return []ops.Command{planTables(), replayTopic(), acceptTopic(), compactFiles(), listDLQ(), showDLQ(), replayDLQ()}
 }
 
+// topics are what a shell proposes for -topic.
+var topics = map[string][]string{"topic": schemas.Names()}
+
 // Settings are those of all that loads.
 type Settings struct {
 	Load      Config

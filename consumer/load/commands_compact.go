@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"text/tabwriter"
 	"time"
 
@@ -24,6 +23,9 @@ func compactFiles() ops.Command {
 	var how sink.Compaction
 	return ops.Command{
 		Name: "compact", Summary: "makes few large files of the many small ones of a warehouse of files, and drops superseded versions", Config: &cfg,
+		JSON:     "a JSON object for each table",
+		Values:   map[string][]string{"table": schemas.Names()},
+		Examples: "-dry-run\n-table messages -grace 24h  # readers may take a day",
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&table, "table", "", "this `TABLE` only")
 			fs.BoolVar(&how.DryRun, "dry-run", false, "only show what would be done")
@@ -47,15 +49,24 @@ func compactFiles() ops.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, c.Close()) }()
-			return compactAll(ctx, o.Stdout, c, resources, cfg.Warehouse.Modes, how)
+			return compactAll(ctx, o, c, resources, cfg.Warehouse.Modes, how)
 		},
 	}
 }
 
+// compacted is what became of a table, for programs.
+type compacted struct {
+	Table  string `json:"table"`
+	DryRun bool   `json:"dry_run"`
+	sink.Compacted
+}
+
 // compactAll goes on with the next table after an error.
-func compactAll(ctx context.Context, out io.Writer, c *sink.Compactor, resources []schemas.Resource, modes sink.Modes, how sink.Compaction) error {
-	tab := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tab, "table\tfiles\tMiB\trows\tdropped\tremoved\twaiting")
+func compactAll(ctx context.Context, o ops.Options, c *sink.Compactor, resources []schemas.Resource, modes sink.Modes, how sink.Compaction) error {
+	tab := tabwriter.NewWriter(o.Stdout, 0, 0, 2, ' ', 0)
+	if !o.JSON {
+		fmt.Fprintln(tab, "table\tfiles\tMiB\trows\tdropped\tremoved\twaiting")
+	}
 	var errs []error
 	var notes []string
 	for _, r := range resources {
@@ -66,18 +77,26 @@ func compactAll(ctx context.Context, out io.Writer, c *sink.Compactor, resources
 			}
 			continue
 		}
+		if o.JSON {
+			if err := o.Encode(compacted{r.Name, how.DryRun, done}); err != nil {
+				return err
+			}
+			continue
+		}
 		if notes = append(notes, done.Left...); done.Before.Files == 0 && done.Removed == 0 {
 			continue
 		}
 		b, a := done.Before, done.After
 		fmt.Fprintf(tab, "%s\t%d → %d\t%.1f → %.1f\t%d → %d\t%d\t%d\t%d\n", r.Name, b.Files, a.Files, mib(b.Bytes), mib(a.Bytes), b.Rows, a.Rows, done.Superseded, done.Removed, done.Waiting)
 	}
-	errs = append(errs, tab.Flush())
+	if errs = append(errs, tab.Flush()); o.JSON {
+		return errors.Join(errs...)
+	}
 	for _, n := range notes {
-		fmt.Fprintln(out, "left alone:", n)
+		fmt.Fprintln(o.Stdout, "left alone:", n)
 	}
 	if how.DryRun {
-		fmt.Fprintln(out, "nothing was changed (-dry-run); sizes afterwards are estimates")
+		fmt.Fprintln(o.Stdout, "nothing was changed (-dry-run); sizes afterwards are estimates")
 	}
 	return errors.Join(errs...)
 }

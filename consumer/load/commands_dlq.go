@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -26,19 +25,21 @@ func listDLQ() ops.Command {
 	}
 	var topic string
 	var limit int
-	var all, asJSON bool
+	var all bool
 	return ops.Command{
 		Name: "dlq list", Summary: "lists the records that could not be loaded, and why", Config: &cfg,
+		JSON:     "a JSON object for each letter, with all of it",
+		Values:   topics,
+		Examples: "-topic messages\n-json -limit 0 | jq -r .reason | sort | uniq -c  # what goes wrong most",
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&topic, "topic", "", "of this `TOPIC` or resource only")
 			fs.IntVar(&limit, "limit", 100, "the newest `N` of each topic; 0: all")
 			fs.BoolVar(&all, "all", false, "those of other groups, and those that were replayed, too")
-			fs.BoolVar(&asJSON, "json", false, "one JSON object on each line")
 		},
 		Run: func(ctx context.Context, o ops.Options) error {
 			group := cfg.Kafka.ConsumerGroup(cfg.Group)
 			tab := tabwriter.NewWriter(o.Stdout, 0, 0, 2, ' ', 0)
-			if !asJSON {
+			if !o.JSON {
 				fmt.Fprintln(tab, "topic\tpartition\toffset\trecord\tkey\ttime\tattempt\tsink\tcolumn\treason")
 			}
 			for _, t := range topicsOf(cfg.Kafka, topic) {
@@ -56,8 +57,8 @@ func listDLQ() ops.Command {
 					mine = mine[len(mine)-limit:]
 				}
 				for _, l := range mine {
-					if asJSON {
-						if err := json.NewEncoder(o.Stdout).Encode(viewOf(l)); err != nil {
+					if o.JSON {
+						if err := o.Encode(viewOf(l)); err != nil {
 							return err
 						}
 						continue
@@ -77,11 +78,12 @@ func listDLQ() ops.Command {
 
 func showDLQ() ops.Command {
 	var cfg struct{ Kafka broker.Config }
-	var asJSON bool
 	return ops.Command{
 		Name: "dlq show", Summary: "shows all of one record that could not be loaded", Config: &cfg,
-		Args:  "TOPIC PARTITION OFFSET (as dlq list shows them)",
-		Flags: func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "as one JSON object") },
+		Args:     "TOPIC PARTITION OFFSET (as dlq list shows them)",
+		JSON:     "as one JSON object",
+		Values:   map[string][]string{"": schemas.Names()},
+		Examples: "messages 0 17",
 		Run: func(ctx context.Context, o ops.Options) error {
 			if len(o.Args) != 3 {
 				return ops.Usagef("dlq show takes TOPIC PARTITION OFFSET, as dlq list shows them")
@@ -109,7 +111,7 @@ func showDLQ() ops.Command {
 					if !l.Unpublished() {
 						v.Row, v.Undecoded = decoded(ctx, cfg.Kafka, l)
 					}
-					return v.print(o.Stdout, asJSON)
+					return v.print(o)
 				}
 			}
 			return fmt.Errorf("there is no dead letter at offset %d of %s[%d]: dlq list shows where they are", offset, broker.DLQName(topic), partition)
@@ -122,7 +124,10 @@ func replayDLQ() ops.Command {
 	var topic string
 	return ops.Command{
 		Name: "dlq replay", Summary: "loads the records that could not be loaded once more; documents that never were records count as seen", Config: &cfg,
-		Flags: func(fs *flag.FlagSet) { fs.StringVar(&topic, "topic", "", "of this `TOPIC` or resource only") },
+		JSON:     "how many, as one JSON object",
+		Values:   topics,
+		Examples: "-topic messages",
+		Flags:    func(fs *flag.FlagSet) { fs.StringVar(&topic, "topic", "", "of this `TOPIC` or resource only") },
 		Run: func(ctx context.Context, o ops.Options) (err error) {
 			to, err := cfg.Open(ctx, o.Log)
 			if err != nil {
@@ -130,7 +135,11 @@ func replayDLQ() ops.Command {
 			}
 			defer func() { err = errors.Join(err, to.Close()) }()
 			done, err := ReplayDLQ(ctx, cfg.Load, cfg.Kafka, to, Log(o.Log), topicsOf(cfg.Kafka, topic)...)
-			fmt.Fprintf(o.Stdout, "%d dead letters loaded, %d refused again\n", done.Loaded, done.Refused)
+			if o.JSON {
+				err = errors.Join(err, o.Encode(done))
+			} else {
+				fmt.Fprintf(o.Stdout, "%d dead letters loaded, %d refused again\n", done.Loaded, done.Refused)
+			}
 			if err == nil && done.Refused > 0 {
 				err = fmt.Errorf("%w: %d records were refused again: dlq list shows why", ops.ErrDeadLetters, done.Refused)
 			}
@@ -203,10 +212,11 @@ func viewOf(l dlq.Letter) view {
 	return v
 }
 
-func (v view) print(out io.Writer, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(out).Encode(v)
+func (v view) print(o ops.Options) error {
+	if o.JSON {
+		return o.Encode(v)
 	}
+	out := o.Stdout
 	tab := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name string, value any) { fmt.Fprintf(tab, "%s\t%v\n", name, value) }
 	row("letter", fmt.Sprintf("%s[%d] offset %d", v.Topic, v.Partition, v.Offset))

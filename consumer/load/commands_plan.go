@@ -3,7 +3,6 @@ package load
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -27,13 +26,14 @@ type tablePlan struct {
 func planTables() ops.Command {
 	var cfg Settings
 	var topic, file string
-	var asJSON bool
 	return ops.Command{
 		Name: "plan", Summary: "shows what the next load changes about each table, and the statements; makes no change to a table", Config: &cfg,
+		JSON:     "a JSON object for each table",
+		Values:   topics,
+		Examples: "-topic messages\n-topic messages -schema messages.avsc  # a schema that is to be",
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&topic, "topic", "", "this `TOPIC` or resource only")
 			fs.StringVar(&file, "schema", "", "an Avro schema in a `FILE`, in place of the newest one in the registry; with -topic")
-			fs.BoolVar(&asJSON, "json", false, "one JSON object on each line")
 		},
 		Run: func(ctx context.Context, o ops.Options) (err error) {
 			resources, err := schemas.ByName()
@@ -66,7 +66,7 @@ func planTables() ops.Command {
 				if p.Changes, err = to.Plan(ctx, newLayout(r.Name, id, decoder).table); err != nil {
 					return err
 				}
-				if err := p.print(o.Stdout, asJSON); err != nil {
+				if err := p.print(o); err != nil {
 					return err
 				}
 			}
@@ -102,12 +102,12 @@ func schemaFrom(cfg Settings, file string) (func(context.Context, schemas.Resour
 	}, nil
 }
 
-func (p tablePlan) print(out io.Writer, asJSON bool) error {
-	if asJSON {
+func (p tablePlan) print(o ops.Options) error {
+	if o.JSON {
 		if p.Changes == nil {
 			p.Changes = []sink.Change{}
 		}
-		return json.NewEncoder(out).Encode(p)
+		return o.Encode(p)
 	}
 	from := cmp.Or(p.File, "as this version has it, since the registry has no schema")
 	if p.SchemaID > 0 {
@@ -126,6 +126,6 @@ func (p tablePlan) print(out io.Writer, asJSON bool) error {
 			fmt.Fprintf(&text, "      %s;\n", strings.ReplaceAll(sql, "\n", "\n      "))
 		}
 	}
-	_, err := io.WriteString(out, text.String())
+	_, err := io.WriteString(o.Stdout, text.String())
 	return err
 }

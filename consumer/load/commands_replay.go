@@ -18,6 +18,10 @@ func replayTopic() ops.Command {
 	var r Replay
 	return ops.Command{
 		Name: "replay", Summary: "loads a topic once more, beside live loading: newest wins, and the same command goes on where it was stopped", Config: &cfg,
+		JSON:   "what was loaded, as one JSON object",
+		Values: topics,
+		Examples: "-topic messages -from beginning  # mend a table, or fill a column that is new\n" +
+			"-topic messages -from 2026-11-01 -to 2026-11-08 -into november  # a week, in a dataset of its own",
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&r.Topic, "topic", "", "the `TOPIC`, or its resource")
 			fs.StringVar(&r.From, "from", "", "`WHERE` to begin: beginning, an offset of every partition, or a time of extraction (2026-11-22, 2026-11-22T15:04:05Z)")
@@ -43,6 +47,9 @@ func replayTopic() ops.Command {
 			began := time.Now()
 			done, err := r.Run(ctx, cfg.Load, cfg.Kafka, to, Events{DeadLetter: Log(o.Log).DeadLetter})
 			if err == nil || errors.Is(err, ops.ErrDeadLetters) {
+				if o.JSON {
+					return errors.Join(err, o.Encode(replayed{r.Topic, cfg.Warehouse.Dataset, done, time.Since(began).Seconds()}))
+				}
 				fmt.Fprintf(o.Stdout, "replayed %s into %s: %d rows (%d inserted, %d updated, %d unchanged), %d dead letters, took %s\n", r.Topic, cfg.Warehouse.Dataset,
 					done.Rows, done.Inserted, done.Updated, done.Unchanged, done.Refused, time.Since(began).Round(time.Millisecond))
 			}
@@ -51,12 +58,23 @@ func replayTopic() ops.Command {
 	}
 }
 
+// replayed is what a replay has done, for programs.
+type replayed struct {
+	Topic   string `json:"topic"`
+	Dataset string `json:"dataset"`
+	Outcome
+	TookSeconds float64 `json:"took_seconds"`
+}
+
 func acceptTopic() ops.Command {
 	var cfg Settings
 	var topic string
 	var dry bool
 	return ops.Command{
 		Name: "accept", Summary: "takes a topic as it is now, after it was created again or has lost records that were never loaded", Config: &cfg,
+		JSON:     "what there is and becomes of it, as one JSON object",
+		Values:   topics,
+		Examples: "-topic messages -dry-run",
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&topic, "topic", "", "the `TOPIC`, or its resource")
 			fs.BoolVar(&dry, "dry-run", false, "only show what would be done")
@@ -75,10 +93,14 @@ func acceptTopic() ops.Command {
 				of = broker.DLQName(of)
 			}
 			a, err := Accept(ctx, cfg.Load, cfg.Kafka, to, of, dry)
-			if len(a.Partitions) > 0 {
-				a.print(o, dry)
+			a.Accepted = err == nil && !dry
+			if o.JSON {
+				return errors.Join(err, o.Encode(a))
 			}
-			if err == nil && !dry {
+			if len(a.Partitions) > 0 {
+				a.print(o)
+			}
+			if a.Accepted {
 				fmt.Fprintf(o.Stdout, "accepted: the next consumer of group %s goes on from there\n", a.Group)
 			}
 			return err
@@ -87,7 +109,7 @@ func acceptTopic() ops.Command {
 }
 
 // print shows the ledger beside the topic, and what becomes of it.
-func (a Acceptance) print(o ops.Options, dry bool) {
+func (a Acceptance) print(o ops.Options) {
 	if a.Recreated {
 		fmt.Fprintf(o.Stdout, "topic %s was created again; the ledger of group %s is of the earlier one\n", a.Topic, a.Group)
 	}

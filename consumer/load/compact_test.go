@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tilestream/consumer/sink"
+	"tilestream/internal/ops"
 	"tilestream/schemas"
 )
 
@@ -48,7 +49,7 @@ func TestCompactCommand(t *testing.T) {
 		{sink.Compaction{Memory: 1 << 20}, "tags 1 → 1 0.0 → 0.0 1 → 1 0 3 0"},
 	} {
 		var out bytes.Buffer
-		if err := compactAll(t.Context(), &out, c, schemas.Resources, nil, run.how); err != nil {
+		if err := compactAll(t.Context(), ops.Options{Stdout: &out}, c, schemas.Resources, nil, run.how); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Join(strings.Fields(out.String()), " "); !strings.HasPrefix(got, "table files MiB rows dropped removed waiting "+run.want) {

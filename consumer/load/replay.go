@@ -28,8 +28,8 @@ type Replay struct {
 // Outcome counts what this process has loaded. Rows of a write whose answer was lost are in Rows only.
 type Outcome struct {
 	sink.Stats
-	Rows    int64
-	Refused int64 // records that cannot be rows
+	Rows    int64 `json:"rows"`
+	Refused int64 `json:"dead_letters"` // records that cannot be rows
 }
 
 // plan is what a Run of a replay takes.

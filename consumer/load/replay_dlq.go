@@ -18,7 +18,10 @@ import (
 )
 
 // Replayed counts what became of the letters of a ReplayDLQ.
-type Replayed struct{ Loaded, Refused int }
+type Replayed struct {
+	Loaded  int `json:"loaded"`
+	Refused int `json:"refused"`
+}
 
 // ReplayDLQ loads the group's dead letters of the topics once more, as the records they were: with their own partition, offset
 // and time, so that newer versions in the table stay. How far it has come is in the warehouse's ledger, as a partition of TOPIC.dlq, and

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -30,16 +29,16 @@ func (w *world) command(name string, args ...string) (string, error) {
 		if c.Name != name {
 			continue
 		}
-		fs := flag.NewFlagSet(name, flag.ContinueOnError)
-		c.Flags(fs)
-		if err := fs.Parse(args); err != nil {
+		var out strings.Builder
+		o, err := c.Parse(args)
+		if err != nil {
 			w.Fatal(err)
 		}
+		o.Env, o.Log, o.Stdout = env, slog.New(slog.DiscardHandler), &out
 		if err := ops.Load(w.Context(), env, c.Config); err != nil {
 			w.Fatal(err)
 		}
-		var out strings.Builder
-		err := c.Run(w.Context(), ops.Options{Args: fs.Args(), Env: env, Log: slog.New(slog.DiscardHandler), Stdout: &out})
+		err = c.Run(w.Context(), o)
 		return out.String(), err
 	}
 	w.Fatalf("there is no command %s", name)

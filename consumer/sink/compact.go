@@ -63,18 +63,19 @@ type Compaction struct {
 
 // Compacted says what became of a table.
 type Compacted struct {
-	Before, After Extent // what readers need; of a dry run, about
-	Superseded    int64  // rows that were dropped
-	Removed       int    // files that had been replaced before
-	Waiting       int    // files that are replaced, and stay until Grace is over
-	Left          []string
+	Before     Extent   `json:"before"`  // what readers need
+	After      Extent   `json:"after"`   // of a dry run, about
+	Superseded int64    `json:"dropped"` // rows
+	Removed    int      `json:"removed"` // files that had been replaced before
+	Waiting    int      `json:"waiting"` // files that are replaced, and stay until Grace is over
+	Left       []string `json:"left_alone,omitempty"`
 }
 
 // Extent is how much there is of a table.
 type Extent struct {
-	Files int
-	Rows  int64
-	Bytes int64
+	Files int   `json:"files"`
+	Rows  int64 `json:"rows"`
+	Bytes int64 `json:"bytes"`
 }
 
 func (e *Extent) add(files int, rows, bytes int64) {

@@ -90,7 +90,11 @@ type Batch struct {
 
 // Stats says what a Write did to the table: rows that were new, rows that replaced an older version, and rows that
 // changed nothing because the table, or the batch itself, held the same or a newer version.
-type Stats struct{ Inserted, Updated, Unchanged int64 }
+type Stats struct {
+	Inserted  int64 `json:"inserted"`
+	Updated   int64 `json:"updated"`
+	Unchanged int64 `json:"unchanged"`
+}
 
 // ErrFenced reports that the ledger does not stand where the batch starts: another consumer has moved it.
 var ErrFenced = errors.New("ledger has moved: another consumer owns the partition")

@@ -11,13 +11,13 @@ import (
 // Config is where Kafka and the schema registry are, and how to reach them. A wrong combination shows when a client is
 // made, as a *ops.UsageError that names the variables.
 type Config struct {
-	Brokers     []string `env:"KAFKA_BROKERS" help:"host:port of one or more brokers; unset: an embedded Kafka, kept in DATA_DIR"`
+	Brokers     []string `env:"KAFKA_BROKERS" help:"host:port of one or more brokers; go run . without it: an embedded Kafka, kept in DATA_DIR"`
 	Prefix      string   `env:"KAFKA_TOPIC_PREFIX, default=tiledesk" help:"topics are named PREFIX.RESOURCE"`
 	Partitions  int32    `env:"KAFKA_TOPIC_PARTITIONS, default=6" help:"partitions of a topic that has to be created"`
 	Replication int16    `env:"KAFKA_TOPIC_REPLICATION" help:"replicas of a topic that has to be created; unset: the brokers' default"`
 	UseTLS      bool     `env:"KAFKA_TLS" help:"talk TLS to the brokers"`
-	TLS         TLS      `env:", prefix=KAFKA_TLS_"`
-	SASL        SASL     `env:", prefix=KAFKA_SASL_"`
+	TLS         TLS      `env:", prefix=KAFKA_TLS_" help:"certificates"`
+	SASL        SASL     `env:", prefix=KAFKA_SASL_" help:"sign-in to the brokers"`
 	Registry    Registry `env:", prefix=SCHEMA_REGISTRY_"`
 }
 
@@ -50,10 +50,10 @@ type OAuth struct {
 
 // Registry is the schema registry.
 type Registry struct {
-	URL      string     `env:"URL" help:"unset with the embedded Kafka: an embedded registry, kept in DATA_DIR"`
+	URL      string     `env:"URL" help:"address of the schema registry; unset with the embedded Kafka: an embedded one, kept in DATA_DIR"`
 	Username string     `env:"USERNAME" help:"for basic authentication, with the password"`
 	Password ops.Secret `env:"PASSWORD" help:"password of SCHEMA_REGISTRY_USERNAME"`
-	TLS      TLS        `env:", prefix=TLS_"`
+	TLS      TLS        `env:", prefix=TLS_" help:"certificates of the registry"`
 }
 
 // ConsumerGroup is the consumer group that KAFKA_GROUP names.

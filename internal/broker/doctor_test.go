@@ -55,7 +55,7 @@ func TestChecksACLs(t *testing.T) {
 		c := Config{Brokers: k.ListenAddrs(), Partitions: 6, SASL: SASL{Mechanism: "PLAIN", Username: tt.user, Password: ops.Secret(tt.password)}}
 		var out strings.Builder
 		checks := c.Checks(Uses{Read: []Topic{c.DataTopic("p.bots"), c.DataTopic("p.tags")}, Group: "p-consumer", Transactions: "p-consumer-dlq-"})
-		_ = ops.Examine(t.Context(), &out, false, checks)
+		_ = ops.Examine(t.Context(), ops.Options{Stdout: &out}, checks)
 		for _, want := range tt.want {
 			if got := strings.Join(strings.Fields(out.String()), " "); !strings.Contains(got, want) {
 				t.Errorf("%s: no %q in\n%s", tt.user, want, out.String())
@@ -91,7 +91,7 @@ func TestChecksRegistry(t *testing.T) {
 		c.Registry.URL = tt.url
 		var out strings.Builder
 		checks := c.Checks(Uses{})
-		_ = ops.Examine(t.Context(), &out, false, checks[1:]) // without Kafka
+		_ = ops.Examine(t.Context(), ops.Options{Stdout: &out}, checks[1:]) // without Kafka
 		for _, want := range tt.want {
 			if got := strings.Join(strings.Fields(out.String()), " "); !strings.Contains(got, want) {
 				t.Errorf("no %q in\n%s", want, out.String())

@@ -9,8 +9,8 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
 
+	"tilestream/internal/ops"
 	"tilestream/schemas"
 )
 
@@ -23,7 +23,7 @@ type progress interface {
 
 // newProgress draws bars where out is a terminal, and writes plain lines elsewhere.
 func newProgress(out *os.File, resources []schemas.Resource) progress {
-	if term.IsTerminal(int(out.Fd())) {
+	if ops.Terminal(out) {
 		return newBars(out, resources)
 	}
 	return &lines{out: out, counts: map[string]*counts{}, started: time.Now()}

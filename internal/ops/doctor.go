@@ -2,12 +2,10 @@ package ops
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -41,7 +39,7 @@ type finding struct {
 
 // Examine makes the checks in their order and prints what came of each at once: as lines of text, or as a JSON object on each
 // line. The error is ErrUnwell, with how many failed, or that of printing.
-func Examine(ctx context.Context, out io.Writer, asJSON bool, checks []Check) error {
+func Examine(ctx context.Context, o Options, checks []Check) error {
 	well := map[string]bool{}
 	failed, warned := 0, 0
 	width := 0
@@ -67,21 +65,21 @@ func Examine(ctx context.Context, out io.Writer, asJSON bool, checks []Check) er
 		case "ok":
 			well[c.Name] = true
 		}
-		if err := f.print(out, asJSON, width); err != nil {
+		if err := f.print(o, width); err != nil {
 			return err
 		}
 	}
 	if failed > 0 {
 		return fmt.Errorf("%w: %d of %d checks failed", ErrUnwell, failed, len(checks))
 	}
-	if asJSON {
+	if o.JSON {
 		return nil
 	}
 	said := fmt.Sprintf("\nAll %d checks are well.\n", len(checks))
 	if warned > 0 {
 		said = fmt.Sprintf("\nAll %d checks are well, %d with a warning.\n", len(checks), warned)
 	}
-	_, err := io.WriteString(out, said)
+	_, err := io.WriteString(o.Stdout, said)
 	return err
 }
 
@@ -101,18 +99,20 @@ func (c Check) examine(ctx context.Context) (result, found string) {
 	return "failed", err.Error()
 }
 
-func (f finding) print(out io.Writer, asJSON bool, width int) error {
-	if asJSON {
-		return json.NewEncoder(out).Encode(f)
+func (f finding) print(o Options, width int) error {
+	if o.JSON {
+		return o.Encode(f)
 	}
-	mark := map[string]string{"ok": "ok", "warning": "warn", "failed": "FAIL", "skipped": "skip"}[f.Result]
-	tab := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	name := f.Check + strings.Repeat(" ", width-len(f.Check))
+	p := PaintOn(o.Stdout)
+	mark := map[string]string{"ok": p.Good("ok  "), "warning": p.Odd("warn"), "failed": p.Bad("FAIL"), "skipped": "skip"}[f.Result]
+	name := f.Check
 	for line := range strings.Lines(f.Found) {
-		fmt.Fprintf(tab, "%-4s\t%s\t%s\n", mark, name, strings.TrimRight(line, "\n"))
-		mark, name = "", strings.Repeat(" ", width)
+		if _, err := fmt.Fprintf(o.Stdout, "%s  %-*s  %s\n", mark, width, name, strings.TrimRight(line, "\n")); err != nil {
+			return err
+		}
+		mark, name = "    ", ""
 	}
-	return tab.Flush()
+	return nil
 }
 
 // Skew is the finding of a check that compares a clock of the other side with ours: it differs by up to a little more than the

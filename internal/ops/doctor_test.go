@@ -13,7 +13,7 @@ func TestExamine(t *testing.T) {
 		return func(context.Context) (string, error) { return what, err }
 	}
 	var out strings.Builder
-	err := Examine(t.Context(), &out, false, []Check{
+	err := Examine(t.Context(), Options{Stdout: &out}, []Check{
 		{Name: "Kafka", Try: found("3 brokers", nil)},
 		{Name: "topic a", Needs: "Kafka", Try: found("", errors.New("denied: the principal needs READ\nkafka-acls.sh --add"))},
 		{Name: "a's rows", Needs: "topic a", Try: func(context.Context) (string, error) { t.Error("tried without its topic"); return "", nil }},
@@ -36,16 +36,15 @@ ok    after the clock  fine
 }
 
 func TestExamineWell(t *testing.T) {
-	ok := Check{Name: "it", Try: func(context.Context) (string, error) { return "there", nil }}
-	for asJSON, want := range map[bool]string{
-		false: "ok    it  there\n\nAll 1 checks are well.\n",
-		true:  `{"check":"it","result":"ok","found":"there"}` + "\n",
-	} {
-		var out strings.Builder
-		if err := Examine(t.Context(), &out, asJSON, []Check{ok}); err != nil || out.String() != want {
-			t.Errorf("%v, %q, want %q", err, out.String(), want)
-		}
+	ok := Check{Name: "topic tiledesk.messages", Try: func(context.Context) (string, error) { return "6 partitions, may be read", nil }}
+	var text, lines strings.Builder
+	if err := Examine(t.Context(), Options{Stdout: &text}, []Check{ok}); err != nil || text.String() != "ok    topic tiledesk.messages  6 partitions, may be read\n\nAll 1 checks are well.\n" {
+		t.Errorf("%v, %q", err, text.String())
 	}
+	if err := Examine(t.Context(), Options{Stdout: &lines, JSON: true}, []Check{ok}); err != nil {
+		t.Error(err)
+	}
+	golden(t, "json/doctor.json", lines.String())
 }
 
 func TestSkew(t *testing.T) {

@@ -137,16 +137,14 @@ func (g *Gate) Ready() error {
 }
 
 // healthcheck is the subcommand that every program has: images without a shell ask themselves with it.
-var healthcheck = Command{
-	Name:    "healthcheck",
-	Summary: "ask the program that runs at HTTP_ADDR whether it is ready; exit code 0 or 1",
-	Run: func(ctx context.Context, o Options) error {
-		var h HTTP
-		if err := Load(ctx, o.Env, &h); err != nil {
-			return err
-		}
-		return h.check(ctx)
-	},
+func healthcheck() Command {
+	var h HTTP
+	return Command{
+		Name:    "healthcheck",
+		Summary: "asks the program that runs at HTTP_ADDR whether it is ready; exit code 0 or 1",
+		Config:  &h,
+		Run:     func(ctx context.Context, _ Options) error { return h.check(ctx) },
+	}
 }
 
 func (h HTTP) check(ctx context.Context) error {
@@ -168,12 +166,12 @@ func (h HTTP) check(ctx context.Context) error {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("healthcheck: %w", err)
+		return fmt.Errorf("nothing answers at HTTP_ADDR=%s: is the program running there? %w", h.Addr, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 	if err != nil {
-		return fmt.Errorf("healthcheck: %w", err)
+		return fmt.Errorf("read the answer: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("not ready: %s", strings.TrimSpace(string(body)))

@@ -29,7 +29,7 @@ func TestHealth(t *testing.T) {
 
 	check := func() (int, string) {
 		var out strings.Builder
-		w := world{[]string{"healthcheck"}, NewEnv(envconfig.MapLookuper(map[string]string{"HTTP_ADDR": addr})), &out, &out}
+		w := world{args: []string{"healthcheck"}, env: NewEnv(envconfig.MapLookuper(map[string]string{"HTTP_ADDR": addr})), stdout: &out, stderr: &out}
 		return run(ctx, w, Command{Name: "prog"}), out.String()
 	}
 	if code, out := check(); code != 0 {

@@ -28,7 +28,7 @@ func newLogger(ctx context.Context, w io.Writer, env envconfig.Lookuper) (*slog.
 	}
 	switch c.Format {
 	case "auto":
-		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) { // a dumb one too
 			return slog.New(newConsole(w, c.Level)), nil
 		}
 		fallthrough
@@ -49,13 +49,14 @@ type console struct {
 
 // output is shared by a console and those derived from it.
 type output struct {
+	Paint
 	mu   sync.Mutex
 	w    io.Writer
 	rest bytes.Buffer
 }
 
 func newConsole(w io.Writer, level slog.Level) slog.Handler {
-	out := &output{w: w}
+	out := &output{Paint: PaintOn(w), w: w}
 	return console{out: out, Handler: slog.NewTextHandler(&out.rest, &slog.HandlerOptions{
 		Level: level,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
@@ -75,7 +76,14 @@ func (c console) Handle(ctx context.Context, r slog.Record) error {
 		return err
 	}
 	line := r.Time.AppendFormat(nil, "15:04:05 ")
-	line = append(line, (r.Level.String() + "     ")[:6]...)
+	level := (r.Level.String() + "     ")[:6]
+	switch {
+	case r.Level >= slog.LevelError:
+		level = c.out.Bad(level)
+	case r.Level >= slog.LevelWarn:
+		level = c.out.Odd(level)
+	}
+	line = append(line, level...)
 	line = append(line, r.Message...)
 	if c.out.rest.Len() > 1 { // more than the newline
 		line = append(line, ' ')

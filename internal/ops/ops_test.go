@@ -21,7 +21,14 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is the example program where TestCompletion runs this binary as one.
+func TestMain(m *testing.M) {
+	if os.Getenv("OPS_TEST_PROGRAM") != "" {
+		commands := example()
+		Main(commands[0], commands[1:]...)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestSecretNeverPrints(t *testing.T) {
 	type config struct {
@@ -240,20 +247,20 @@ func TestRun(t *testing.T) {
 		{"wrong setting", "", nil, nil, 2, "prog: NAME is not set: it takes text\n"},
 		{"wrong log level", "", map[string]string{"NAME": "x", "LOG_LEVEL": "loud"}, nil, 2, `prog: LOG_LEVEL="loud": it takes DEBUG, INFO, WARN or ERROR`},
 		{"wrong log format", "", map[string]string{"NAME": "x", "LOG_FORMAT": "xml"}, nil, 2, `prog: LOG_FORMAT="xml": it takes auto, text or json`},
-		{"wrong flag", "-wat", ok, nil, 2, "prog: flag provided but not defined: -wat\n  run \"prog -h\" for help\n"},
-		{"wrong argument", "wat", ok, nil, 2, "prog: unknown argument \"wat\"\n"},
+		{"wrong flag", "-wat", ok, nil, 2, "prog: there is no flag -wat\n  run \"prog -h\" for help\n"},
+		{"wrong argument", "wat", ok, nil, 2, "prog: there is no command \"wat\"\n"},
 		{"once", "-once", ok, nil, 0, ""},
 		{"version", "-version", nil, nil, 0, "prog "},
 		{"help", "-h", nil, nil, 0, "-once"},
 		{"subcommand", "sub -n 4 it", nil, nil, 0, ""},
 		{"subcommand's help", "sub -h", nil, nil, 0, "Usage: prog sub [flags] THING"},
-		{"no -once there", "sub -once", nil, nil, 2, "prog sub: flag provided but not defined: -once\n"},
+		{"no -once there", "sub -once", nil, nil, 2, "prog sub: there is no flag -once\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c, got, n, result = testConfig{}, Options{}, 0, test.result
 			var out bytes.Buffer
-			w := world{strings.Fields(test.args), NewEnv(envconfig.MapLookuper(test.env)), &out, &out}
+			w := world{args: strings.Fields(test.args), env: NewEnv(envconfig.MapLookuper(test.env)), stdout: &out, stderr: &out}
 			if code := run(t.Context(), w, program, sub); code != test.code || !strings.Contains(out.String(), test.want) {
 				t.Errorf("code %d, want %d, with %q in\n%s", code, test.code, test.want, out.String())
 			}
@@ -283,7 +290,7 @@ func TestRunStopped(t *testing.T) {
 			cancel()
 			return test.result
 		}}
-		if got := run(ctx, world{strings.Fields(test.args), NewEnv(envconfig.MapLookuper(nil)), io.Discard, io.Discard}, p); got != test.want {
+		if got := run(ctx, world{args: strings.Fields(test.args), env: NewEnv(envconfig.MapLookuper(nil)), stdout: io.Discard, stderr: io.Discard}, p); got != test.want {
 			t.Errorf("%q with %v: code %d, want %d", test.args, test.result, got, test.want)
 		}
 	}

@@ -13,6 +13,10 @@ type Variable struct {
 	Help     string // the field's help tag
 	Required bool
 	Secret   bool
+
+	// Family is what its name begins with, and FamilyHelp what they are for, where it is one of several that help shows in a line: of a
+	// nested struct with a help tag.
+	Family, FamilyHelp string
 }
 
 // Variables lists the settings of cfg, a struct with env tags or a pointer to one, in the order of its fields. Settings of
@@ -20,7 +24,7 @@ type Variable struct {
 func Variables(cfg any) []Variable {
 	var vs []Variable
 	for _, l := range leaves(reflect.TypeOf(cfg), "") {
-		v := Variable{Name: l.name, Takes: takes(l.field.Type), Help: l.field.Tag.Get("help"), Secret: isSecret(l.field.Type)}
+		v := Variable{Name: l.name, Takes: takes(l.field.Type), Help: l.field.Tag.Get("help"), Secret: isSecret(l.field.Type), Family: l.family, FamilyHelp: l.familyHelp}
 		_, options, _ := strings.Cut(l.field.Tag.Get("env"), ",")
 		// A default takes the rest of the tag, commas and all (go-envconfig, README, "Default").
 		options, v.Default, _ = strings.Cut(options, "default=")
@@ -32,8 +36,9 @@ func Variables(cfg any) []Variable {
 
 // leaf is a field that one variable fills.
 type leaf struct {
-	name, prefix string
-	field        reflect.StructField
+	name, prefix       string
+	family, familyHelp string
+	field              reflect.StructField
 }
 
 func leaves(t reflect.Type, prefix string) []leaf {
@@ -48,11 +53,17 @@ func leaves(t reflect.Type, prefix string) []leaf {
 		key, options, _ := strings.Cut(f.Tag.Get("env"), ",")
 		switch key = strings.TrimSpace(key); {
 		case key != "":
-			out = append(out, leaf{prefix + key, prefix, f})
+			out = append(out, leaf{name: prefix + key, prefix: prefix, field: f})
 		case f.Type.Kind() == reflect.Struct, f.Type.Kind() == reflect.Pointer && f.Type.Elem().Kind() == reflect.Struct:
 			_, inner, _ := strings.Cut(options, "prefix=")
 			inner, _, _ = strings.Cut(inner, ",")
-			out = append(out, leaves(f.Type, prefix+inner)...)
+			nested := leaves(f.Type, prefix+inner)
+			if help := f.Tag.Get("help"); help != "" {
+				for i := range nested {
+					nested[i].family, nested[i].familyHelp = prefix+inner, help
+				}
+			}
+			out = append(out, nested...)
 		}
 	}
 	return out

@@ -2,7 +2,6 @@ package poll
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -21,10 +20,9 @@ func Doctor() ops.Command {
 		Poll     Config
 		Kafka    broker.Config
 	}
-	var asJSON bool
 	return ops.Command{
 		Name: "doctor", Summary: "tries everything that the producer needs, and says how to mend what does not work", Config: &cfg,
-		Flags: func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "one JSON object on each line") },
+		JSON: "a JSON object for each check",
 		Run: func(ctx context.Context, o ops.Options) error {
 			// What a client says while it tries again is in what the check finds.
 			slog.SetDefault(slog.New(slog.DiscardHandler))
@@ -36,7 +34,7 @@ func Doctor() ops.Command {
 			if err != nil {
 				return err
 			}
-			return ops.Examine(ctx, o.Stdout, asJSON, checks)
+			return ops.Examine(ctx, o, checks)
 		},
 	}
 }
@@ -70,10 +68,9 @@ func Schemas() ops.Command {
 		Poll  Config
 		Kafka broker.Config
 	}
-	var asJSON bool
 	return ops.Command{
 		Name: "schemas check", Summary: "compares the schemas of this version with those in the registry; changes nothing", Config: &cfg,
-		Flags: func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "one JSON object on each line") },
+		JSON: "a JSON object for each check",
 		Run: func(ctx context.Context, o ops.Options) error {
 			resources, err := schemas.ByName(cfg.Poll.Resources...)
 			if err != nil {
@@ -83,7 +80,7 @@ func Schemas() ops.Command {
 			if err != nil {
 				return err
 			}
-			return ops.Examine(ctx, o.Stdout, asJSON, append([]ops.Check{cfg.Kafka.RegistryCheck()}, checks...))
+			return ops.Examine(ctx, o, append([]ops.Check{cfg.Kafka.RegistryCheck()}, checks...))
 		},
 	}
 }

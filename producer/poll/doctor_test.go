@@ -18,7 +18,7 @@ func TestDoctor(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out strings.Builder
-		if err := ops.Examine(t.Context(), &out, false, checks); err != nil {
+		if err := ops.Examine(t.Context(), ops.Options{Stdout: &out}, checks); err != nil {
 			t.Errorf("%v\n%s", err, out.String())
 		}
 		for _, w := range want {
