@@ -22,6 +22,7 @@ require (
 	github.com/google/uuid v1.6.0 // load ids that sort by time
 	github.com/jackc/pgx/v5 v5.12.0 // destinations postgres:// and redshift://
 	github.com/linkedin/goavro/v2 v2.15.0 // Avro: schema authority, oracle of what is written and read
+	github.com/modelcontextprotocol/go-sdk v1.8.0 // agents: the protocol, from its own makers; the newest whose module can be had
 	github.com/prometheus/client_golang v1.25.0 // metrics
 	github.com/sethvargo/go-envconfig v1.4.3 // settings
 	github.com/snowflakedb/gosnowflake v1.19.1 // destination snowflake://: the vendor's client
@@ -126,6 +127,7 @@ require (
 	github.com/godbus/dbus v0.0.0-20190726142602-4481cbc300e2 // indirect
 	github.com/golang/snappy v1.0.0 // indirect
 	github.com/google/flatbuffers v25.12.19+incompatible // indirect
+	github.com/google/jsonschema-go v0.4.3 // indirect
 	github.com/google/s2a-go v0.1.11 // indirect
 	github.com/google/shlex v0.0.0-20191202100458-e7afc7fbc510 // indirect
 	github.com/google/wire v0.7.0 // indirect
@@ -171,6 +173,8 @@ require (
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/puzpuzpuz/xsync/v3 v3.5.1 // indirect
 	github.com/rs/zerolog v1.34.0 // indirect
+	github.com/segmentio/asm v1.1.3 // indirect
+	github.com/segmentio/encoding v0.5.4 // indirect
 	github.com/shirou/gopsutil/v4 v4.26.6 // indirect
 	github.com/sirupsen/logrus v1.9.4 // indirect
 	github.com/stoewer/go-strcase v1.3.1 // indirect
@@ -194,6 +198,7 @@ require (
 	github.com/uptrace/bun/extra/bundebug v1.2.18 // indirect
 	github.com/vmihailenco/msgpack/v5 v5.4.1 // indirect
 	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
+	github.com/yosida95/uritemplate/v3 v3.0.2 // indirect
 	github.com/yusufpapurcu/wmi v1.2.4 // indirect
 	github.com/zeebo/xxh3 v1.1.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect

@@ -3,11 +3,13 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"slices"
 
 	"tilestream/consumer/dashboard"
 	"tilestream/consumer/inspect"
 	"tilestream/consumer/load"
+	"tilestream/consumer/mcp"
 	"tilestream/internal/ops"
 	"tilestream/schemas"
 )
@@ -26,7 +28,11 @@ func main() {
 		Examples: "  # stream, with the console at http://127.0.0.1:8080\n-once\nstatus\nreplay -topic messages -from beginning",
 		Run: func(ctx context.Context, o ops.Options) error {
 			look := inspect.Settings{Group: cfg.Load.Group, Kafka: cfg.Kafka, Warehouse: cfg.Warehouse, DataDir: cfg.DataDir}.Config(schemas.Resources)
-			return load.Serve(ctx, &cfg.Settings, cfg.HTTP, dashboard.New(cfg.Console, look, o.Log).Route, o)
+			return load.Serve(ctx, &cfg.Settings, cfg.HTTP, func(mux *http.ServeMux) {
+				console := dashboard.New(cfg.Console, look, o.Log)
+				console.Route(mux)
+				mcp.New(look).Route(mux, console.Guard)
+			}, o)
 		},
-	}, slices.Concat(inspect.Commands(), load.Commands())...)
+	}, slices.Concat(inspect.Commands(), load.Commands(), []ops.Command{mcp.Command()})...)
 }

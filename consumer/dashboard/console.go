@@ -73,7 +73,7 @@ func (c *Console) Route(mux *http.ServeMux) {
 		"GET /query.csv":     c.showCSV,
 		"GET /state":         c.showState,
 	} {
-		mux.Handle(pattern, c.guard(show))
+		mux.Handle(pattern, c.Guard(show))
 	}
 	mux.Handle("GET /sign-in", headers(http.HandlerFunc(c.showSignIn)))
 	mux.Handle("POST /sign-in", headers(http.HandlerFunc(c.signIn)))

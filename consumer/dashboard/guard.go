@@ -34,8 +34,8 @@ func headers(h http.Handler) http.Handler {
 	})
 }
 
-// guard lets whoever may look through: with a CONSOLE_TOKEN who has it, without one who is on this machine.
-func (c *Console) guard(h http.Handler) http.Handler {
+// Guard lets whoever may look through: with a CONSOLE_TOKEN who has it, without one who is on this machine.
+func (c *Console) Guard(h http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
 	return headers(crossOrigin.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {

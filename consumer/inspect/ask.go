@@ -29,7 +29,10 @@ func (c Config) Ask(ctx context.Context, sql string, most int) (a *sink.Answer, 
 }
 
 // Question is an example of one, in SQL.
-type Question struct{ Name, SQL string }
+type Question struct {
+	Name string `json:"name"`
+	SQL  string `json:"sql"`
+}
 
 // Questions are what people ask of their support; they run on every warehouse that can be asked.
 func Questions(dataset string) []Question {
@@ -48,6 +51,11 @@ GROUP BY 1 ORDER BY 1`},
 FROM DATASET.requests
 WHERE closed_at IS NOT NULL
 GROUP BY 1 ORDER BY 1`},
+		{"Longest waits, yesterday", `SELECT request_id, lead_fullname, department_name, created_at, round(waiting_time / 60000.0, 1) AS minutes
+FROM DATASET.requests
+WHERE CAST(created_at AS date) = current_date - 1 AND waiting_time IS NOT NULL
+ORDER BY waiting_time DESC
+LIMIT 10`},
 		{"By department", `SELECT department_name, count(*) AS conversations, CAST(avg(rating) AS decimal(10, 2)) AS rating
 FROM DATASET.requests
 GROUP BY 1 ORDER BY 2 DESC`},

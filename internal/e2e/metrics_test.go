@@ -97,8 +97,14 @@ func TestMetricsPage(t *testing.T) {
 // streaming starts the program on its sample data, and returns where it listens once all of that is loaded. It ends with the test.
 func streaming(t *testing.T) (at string) {
 	t.Helper()
+	return streamingIn(t, filepath.Join(t.TempDir(), "data"))
+}
+
+// streamingIn is streaming with its data in a directory.
+func streamingIn(t *testing.T, dir string) (at string) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program(t))
-	cmd.Env = append(os.Environ(), "DATA_DIR="+filepath.Join(t.TempDir(), "data"), "HTTP_ADDR=127.0.0.1:0", "LOG_FORMAT=json")
+	cmd.Env = append(os.Environ(), "DATA_DIR="+dir, "HTTP_ADDR=127.0.0.1:0", "LOG_FORMAT=json")
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

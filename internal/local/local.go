@@ -17,6 +17,7 @@ import (
 	"tilestream/consumer/dashboard"
 	"tilestream/consumer/inspect"
 	"tilestream/consumer/load"
+	"tilestream/consumer/mcp"
 	"tilestream/consumer/sink"
 	"tilestream/internal/broker"
 	"tilestream/internal/ops"
@@ -110,7 +111,9 @@ func (r *report) sync(ctx context.Context, cfg Config, projects []*tiledesk.Clie
 func (r *report) stream(ctx context.Context, cfg Config, projects []*tiledesk.Client, to sink.Sink) error {
 	routes := ops.Routes(r.ready)
 	look := inspect.Settings{Group: cfg.Load.Group, Kafka: cfg.Kafka, Warehouse: cfg.Warehouse, DataDir: cfg.DataDir}.Config(r.resources)
-	dashboard.New(cfg.Console, look, slog.Default()).Route(routes)
+	console := dashboard.New(cfg.Console, look, slog.Default())
+	console.Route(routes)
+	mcp.New(look).Route(routes, console.Guard)
 	return cfg.HTTP.During(ctx, routes, func(ctx context.Context) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()

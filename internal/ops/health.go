@@ -147,10 +147,11 @@ func healthcheck() Command {
 	}
 }
 
-func (h HTTP) check(ctx context.Context) error {
+// URL is where a program on this machine reaches what is served. An address that is off, or none, is a *UsageError.
+func (h HTTP) URL() (string, error) {
 	host, port, err := net.SplitHostPort(h.Addr)
 	if err != nil {
-		return Usagef("HTTP_ADDR=%q: healthcheck takes host:port", h.Addr)
+		return "", Usagef("HTTP_ADDR=%q: this takes host:port", h.Addr)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
@@ -158,9 +159,17 @@ func (h HTTP) check(ctx context.Context) error {
 			host = "::1"
 		}
 	}
+	return "http://" + net.JoinHostPort(host, port), nil
+}
+
+func (h HTTP) check(ctx context.Context) error {
+	url, err := h.URL()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
 	if err != nil {
 		return Usagef("HTTP_ADDR=%q: %w", h.Addr, err)
 	}
