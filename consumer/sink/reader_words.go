@@ -2,6 +2,8 @@ package sink
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -56,19 +58,15 @@ func (v *View) reach(ctx context.Context, question string) error {
 		return nil
 	}
 	slices.Sort(called)
-	rows, err := v.conn.QueryContext(ctx, fmt.Sprintf(v.how.hazards, strings.Join(slices.Compact(called), ", ")))
-	if err != nil {
+	var name string
+	err := v.conn.QueryRowContext(ctx, fmt.Sprintf(v.how.hazards, strings.Join(slices.Compact(called), ", "))+" ORDER BY 1").Scan(&name)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
 		return refusedQuestion(ctx, err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return err
-		}
-		return beyond(name)
-	}
-	return rows.Err()
+	return beyond(name)
 }
 
 func beyond(name string) error {
