@@ -3,7 +3,6 @@ package sink
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
 	"net/http"
 	"strings"
@@ -29,8 +28,14 @@ var bigQueryDialect = &dialect{
 	unnest: func(column string) unnested { // JSON_VALUE is null of what is no scalar
 		return unnested{", UNNEST(IF(JSON_TYPE(" + column + ") = 'array', JSON_QUERY_ARRAY(" + column + "), NULL)) AS e WITH OFFSET AS n", "n", "e", "JSON_VALUE(e)"}
 	},
+	say: &phrases{
+		epoch: "UNIX_MILLIS(%s)", day: "DATE(%s, 'UTC')", hour: "TIMESTAMP_TRUNC(%s, HOUR, 'UTC')", list: "STRING_AGG(%[1]s, ', ' ORDER BY %[1]s)",
+		field: func(json string, path ...string) string {
+			return "JSON_VALUE(" + json + ", '$." + strings.Join(path, ".") + "')"
+		},
+	},
 	// The API answers at once and costs nothing. INFORMATION_SCHEMA is billed as a query of 10 MB at least.
-	describe: func(context.Context, *sql.Conn, string) (map[string]string, error) { return nil, nil },
+	describe: func(context.Context, querier, string) (map[string]string, error) { return nil, nil },
 }
 
 // bigQueryName puts _ in front of a name that begins with a digit, and x of one that begins as no column may ("Specify a schema",
@@ -66,7 +71,7 @@ func bigQueryCreate(t Table) string {
 const extractedAt = "_extracted_at"
 
 // columns asks for a table, whose name is quoted.
-func (b *bigQuery) columns(ctx context.Context, _ *sql.Conn, table string) (map[string]string, error) {
+func (b *bigQuery) columns(ctx context.Context, _ querier, table string) (map[string]string, error) {
 	dataset, name, _ := strings.Cut(strings.Trim(table, "`"), "`.`")
 	within, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()

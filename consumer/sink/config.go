@@ -18,6 +18,7 @@ type Config struct {
 	Dataset string     `env:"WAREHOUSE_DATASET, default=tiledesk" help:"schema, or directory, that holds the tables"`
 	Deletes Deletes    `env:"DELETE_MODE, default=soft" help:"what a deletion does to its row: soft sets _deleted_at, hard removes it"`
 	Modes   Modes      `env:"WRITE_MODE, default=upsert" help:"what a table keeps: upsert the newest version of a row, append every version, history every version and when it held; messages=append for one, or both with commas"`
+	Reports Switch     `env:"REPORT_VIEWS, default=on" help:"off makes no report views: report_conversations, report_agents_daily, report_bots_daily and report_volume_hourly"`
 	Wait    bool       // for ever, for a warehouse that is away when it is opened; else half a minute
 }
 
@@ -43,6 +44,21 @@ func (d *Deletes) UnmarshalText(text []byte) error {
 // Takes says what the setting looks like.
 func (*Deletes) Takes() string { return "soft or hard" }
 
+// Switch is on or off.
+type Switch bool
+
+// UnmarshalText reads on or off.
+func (s *Switch) UnmarshalText(text []byte) error {
+	*s = string(text) == "on"
+	if !*s && string(text) != "off" {
+		return fmt.Errorf("%q is neither", text)
+	}
+	return nil
+}
+
+// Takes says what the setting looks like.
+func (*Switch) Takes() string { return "on or off" }
+
 // Open opens the warehouse that Address names; the log is told where that is not what one would expect.
 func (c Config) Open(ctx context.Context, dataDir string, log *slog.Logger) (Sink, error) {
 	rawURL, note := c.Address(dataDir)
@@ -61,10 +77,14 @@ func (c Config) Open(ctx context.Context, dataDir string, log *slog.Logger) (Sin
 		to, err = Open(ctx, rawURL, c.Dataset)
 		return err
 	})
-	if err != nil || c.Deletes != Hard && !c.Modes.keepsVersions() {
-		return to, err
+	if err != nil {
+		return nil, err
 	}
-	return configured{to, c.Deletes == Hard, c.Modes}, nil
+	out := configured{Sink: to, hard: c.Deletes == Hard, modes: c.Modes}
+	if views, ok := to.(viewer); ok {
+		out.reports = &keeper{viewer: views, makes: bool(c.Reports), log: log, done: map[string]string{}}
+	}
+	return out, nil
 }
 
 // Address returns the warehouse's URL for Open: the one that is set, or else the embedded warehouse in dataDir. That is
@@ -83,21 +103,40 @@ func (c Config) Address(dataDir string) (rawURL, note string) {
 // configured is a sink whose tables are written as the settings say.
 type configured struct {
 	Sink
-	hard  bool
-	modes Modes
+	hard    bool
+	modes   Modes
+	reports *keeper // nil: there are no views
 }
 
 func (c configured) Prepare(ctx context.Context, t Table) error {
-	return c.Sink.Prepare(ctx, c.table(t))
+	t = c.table(t)
+	err := c.Sink.Prepare(ctx, t)
+	if err == nil && c.reports != nil {
+		c.reports.keep(ctx, t)
+	}
+	return err
 }
 
 func (c configured) Plan(ctx context.Context, t Table) ([]Change, error) {
-	return c.Sink.Plan(ctx, c.table(t))
+	t = c.table(t)
+	changes, err := c.Sink.Plan(ctx, t)
+	if err != nil || c.reports == nil || !slices.Contains(reportTables, t.Name) {
+		return changes, err
+	}
+	views, err := c.reports.plan(ctx, t)
+	for _, v := range views {
+		changes = append(changes, v.Change)
+	}
+	return changes, err
 }
 
 func (c configured) Write(ctx context.Context, b Batch) (Stats, error) {
 	b.Table = c.table(b.Table)
-	return c.Sink.Write(ctx, b)
+	stats, err := c.Sink.Write(ctx, b)
+	if err != nil && c.reports != nil {
+		c.reports.forget(b.Table.Name) // the table may be gone
+	}
+	return stats, err
 }
 
 func (c configured) table(t Table) Table {

@@ -27,6 +27,13 @@ var databricksDialect = &dialect{
 		return unnested{", LATERAL variant_explode(try_parse_json(" + column + ")) AS e WHERE e.key IS NULL", "e.pos", "to_json(e.value)",
 			"CASE WHEN NOT startswith(schema_of_variant(e.value), 'ARRAY') AND NOT startswith(schema_of_variant(e.value), 'OBJECT') THEN CAST(e.value AS STRING) END"}
 	},
+	say: &phrases{
+		epoch: "unix_millis(%s)", day: "CAST(to_utc_timestamp(%s, current_timezone()) AS DATE)", hour: "timestamp_millis(unix_millis(%[1]s) - pmod(unix_millis(%[1]s), 3600000))",
+		list: "array_join(array_sort(collect_list(%s)), ', ')",
+		field: func(json string, path ...string) string {
+			return "get_json_object(" + json + ", '$." + strings.Join(path, ".") + "')"
+		},
+	},
 	// DELETE with a subquery is not in Delta Lake itself, and only the result of MERGE tells inserted rows from updated ones.
 	only:     true,
 	describe: databricksColumns,
@@ -46,7 +53,7 @@ func databricksCreate(t Table) string {
 }
 
 // databricksColumns describes a table. information_schema is filled a while after a change.
-func databricksColumns(ctx context.Context, conn *sql.Conn, table string) (map[string]string, error) {
+func databricksColumns(ctx context.Context, conn querier, table string) (map[string]string, error) {
 	rows, err := conn.QueryContext(ctx, "DESCRIBE TABLE "+table)
 	if err != nil {
 		if said := err.Error(); strings.Contains(said, "TABLE_OR_VIEW_NOT_FOUND") || strings.Contains(said, "SCHEMA_NOT_FOUND") {

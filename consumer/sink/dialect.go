@@ -41,11 +41,12 @@ type dialect struct {
 	unnest  func(column string) unnested // takes JSON that is an array apart; nil: there are no views of arrays
 	viewIf  bool                         // CREATE VIEW takes IF NOT EXISTS
 	viewEnd string                       // behind the view
+	say     *phrases                     // of reports; nil: there are none
 
 	// columns asks for the names and types of a table's columns, both names as the warehouse has them; nil: information_schema.
 	columns func(dataset, table string) string
 	// describe returns what columnsOf does of a table, whose name is quoted; nil: columns does.
-	describe func(ctx context.Context, conn *sql.Conn, table string) (map[string]string, error)
+	describe func(ctx context.Context, conn querier, table string) (map[string]string, error)
 }
 
 // name is the name that a table or a column has in the warehouse. One that it cannot have, or would cut, ends with a hash of the
@@ -99,8 +100,14 @@ func (d *dialect) table(dataset, name string) string {
 	return d.quoted(dataset) + "." + d.quote(name)
 }
 
+// querier is a connection, or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
 // columnsOf returns the types of a table's columns by name, as the warehouse has both; none where there is no such table.
-func (d *dialect) columnsOf(ctx context.Context, conn *sql.Conn, dataset, table string) (map[string]string, error) {
+func (d *dialect) columnsOf(ctx context.Context, conn querier, dataset, table string) (map[string]string, error) {
 	if d.describe != nil {
 		return d.describe(ctx, conn, d.table(dataset, table))
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/extensions"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/google/go-cmp/cmp"
+
+	"tilestream/schemas"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -91,6 +93,16 @@ func statementsOf(t *testing.T, s *staged) string {
 	if s.unnest != nil {
 		say("a view of an array", s.view(tags, s.dataset, "attributes"))
 	}
+	if s.say != nil {
+		now := goldenSources(t, s.dialect, s.dataset)
+		for _, r := range reports {
+			say(r.name, s.report(s.dataset, r.name, r.of(now)))
+		}
+		now.tables["requests"], now.tables["messages"] = sourceTable{now.tables["requests"].columns, History}, sourceTable{now.tables["messages"].columns, Append}
+		say("report_volume_hourly of tables that keep history, and every version", s.report(s.dataset, "report_volume_hourly", volumeReport(now)))
+		now = &sources{dialect: s.dialect, dataset: s.dataset, tables: map[string]sourceTable{"conversations": now.tables["conversations"]}}
+		say("report_agents_daily where only conversations are loaded", s.report(s.dataset, "report_agents_daily", agentsReport(now)))
+	}
 	noted := tags
 	noted.SchemaID = 9
 	say("what is written down of changes", s.schemas(s.dataset), s.dialect.record(s.dataset, noted,
@@ -158,6 +170,32 @@ func goldenTable(name string) Table {
 	return Table{Name: name, Key: "_id", Version: "updated_at", Offset: "_kafka_offset", Deleted: "_deleted_at", DeletedOffset: "_deleted_offset", Schema: arrow.NewSchema([]arrow.Field{
 		f("_id", arrow.BinaryTypes.String), f("note", arrow.BinaryTypes.String), f("order", arrow.PrimitiveTypes.Int64), f("attributes", json), f("seen", at), f("a name of many words", arrow.PrimitiveTypes.Float64),
 		f("updated_at", at), f("_kafka_offset", arrow.PrimitiveTypes.Int64), f("_load_id", arrow.BinaryTypes.String), f("_deleted_at", at), f("_deleted_offset", arrow.PrimitiveTypes.Int64)}, nil)}
+}
+
+// goldenSources are all tables, as this version has them.
+func goldenSources(t *testing.T, d *dialect, dataset string) *sources {
+	t.Helper()
+	s := &sources{dialect: d, dataset: dataset, tables: map[string]sourceTable{}}
+	for _, table := range reportTables {
+		rs, err := schemas.ByName(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoder, err := schemas.NewDecoder(rs[0].Avro())
+		if err != nil {
+			t.Fatal(err)
+		}
+		columns := map[string]string{d.name("_project_id"): d.types[kindText], d.name("_extracted_at"): d.types[kindTimestamp]}
+		for _, f := range decoder.Schema().Fields() {
+			k, err := kindOf(f.Type)
+			if err != nil {
+				t.Fatal(err)
+			}
+			columns[d.name(f.Name)] = d.types[k]
+		}
+		s.tables[table] = sourceTable{columns: columns}
+	}
+	return s
 }
 
 func goldenRows(t Table) arrow.RecordBatch {

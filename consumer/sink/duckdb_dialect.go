@@ -21,6 +21,12 @@ var duckDialect = &dialect{
 		return unnested{", unnest(CASE json_type(" + column + ") WHEN 'ARRAY' THEN CAST(" + column + " AS JSON[]) END) WITH ORDINALITY AS e(value, n)", "e.n - 1", "coalesce(e.value, JSON 'null')",
 			"CASE WHEN json_type(e.value) IN ('OBJECT', 'ARRAY', 'NULL') THEN NULL ELSE e.value->>'$' END"}
 	},
+	say: &phrases{
+		epoch: "epoch_ms(%s)", day: "CAST(%s AT TIME ZONE 'UTC' AS DATE)", hour: "date_trunc('hour', %s AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'", list: "string_agg(%[1]s, ', ' ORDER BY %[1]s)",
+		field: func(json string, path ...string) string {
+			return "(" + json + " ->> '$." + strings.Join(path, ".") + "')"
+		},
+	},
 	// DuckDB does not tell names apart by case.
 	columns: func(dataset, table string) string {
 		return `SELECT column_name, data_type FROM duckdb_columns()

@@ -224,3 +224,7 @@ func (d *duckDB) columns(ctx context.Context, tx *sql.Tx, table string) (map[str
 	}
 	return have, rows.Err()
 }
+
+func (d *duckDB) reporting(ctx context.Context, do func(ctx context.Context, d *dialect, dataset string, conn querier) error) error {
+	return d.file.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return do(ctx, duckDialect, d.schema, tx) })
+}

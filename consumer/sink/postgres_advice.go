@@ -33,6 +33,10 @@ func (p *postgres) advice(err error) string {
 				return fmt.Sprintf("columns are added by the owner of a table; an administrator can: ALTER TABLE ... OWNER TO %s", user)
 			}
 			return fmt.Sprintf("an administrator can: GRANT USAGE, CREATE ON SCHEMA %s TO %s; GRANT ALL ON ALL TABLES IN SCHEMA %[1]s TO %[2]s", schema, user)
+		case "0A000": // feature_not_supported
+			if strings.Contains(pg.Message, "used by a view") {
+				return "a view of yours shows the column, and PostgreSQL changes no type below one (" + pg.Detail + "): drop that view, and make it again once the consumer has gone on"
+			}
 		case "28P01", "28000": // invalid_password, invalid_authorization_specification
 			return "check user and password in WAREHOUSE_URL, and pg_hba.conf of the server"
 		case "3D000": // invalid_catalog_name

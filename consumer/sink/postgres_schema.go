@@ -34,6 +34,12 @@ var pgDialect = &dialect{
 		return unnested{" CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(" + column + ") WHEN 'array' THEN " + column + " END) WITH ORDINALITY AS e(value, n)", "e.n - 1", "e.value",
 			"CASE WHEN jsonb_typeof(e.value) NOT IN ('object', 'array') THEN e.value #>> '{}' END"}
 	},
+	say: &phrases{
+		epoch: "CAST(EXTRACT(EPOCH FROM %s) * 1000 AS bigint)", day: "CAST(%s AT TIME ZONE 'UTC' AS date)", hour: "date_trunc('hour', %s AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'", list: `string_agg(%[1]s, ', ' ORDER BY %[1]s COLLATE "C")`, collate: ` COLLATE "default"`,
+		field: func(json string, path ...string) string {
+			return "(" + json + " #>> '{" + strings.Join(path, ",") + "}')"
+		},
+	},
 }
 
 // lock lets one consumer at a time change the schema, until the transaction ends: IF NOT EXISTS alone fails where two
@@ -152,6 +158,7 @@ func (p *postgres) changes(ctx context.Context, tx pgx.Tx, t Table) ([]Change, e
 	t = withValidity(t)
 	var changes []Change
 	var columns, docs []string
+	unbound := false
 	for _, f := range t.Schema.Fields() {
 		want, err := kindOf(f.Type)
 		if err != nil {
@@ -171,6 +178,14 @@ func (p *postgres) changes(ctx context.Context, tx pgx.Tx, t Table) ([]Change, e
 			wider, err := p.widenColumn(ctx, tx, t.Name, f.Name, from, want)
 			if err != nil {
 				return nil, err
+			}
+			if len(wider) > 0 && slices.Contains(reportTables, t.Name) && !unbound {
+				unbound = true
+				views, err := p.unbound(ctx, tx)
+				if err != nil {
+					return nil, err
+				}
+				changes = append(changes, views...)
 			}
 			changes = append(changes, wider...)
 		default:

@@ -39,6 +39,14 @@ var redshiftDialect = &dialect{
 	unnest: func(column string) unnested { // "Querying semistructured data", "Unnesting queries"; of what is no array there is one element
 		return unnested{", " + column + " AS e AT n WHERE IS_ARRAY(" + column + ")", "n", "e", "CASE WHEN NOT IS_ARRAY(e) AND NOT IS_OBJECT(e) THEN CAST(e AS VARCHAR(65535)) END"}
 	},
+	say: &phrases{
+		epoch: "DATEDIFF(MILLISECOND, TIMESTAMPTZ '1970-01-01 00:00:00+00', %s)", day: "CAST(%s AT TIME ZONE 'UTC' AS DATE)", hour: "DATE_TRUNC('hour', %s AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'",
+		list: "LISTAGG(%[1]s, ', ') WITHIN GROUP (ORDER BY %[1]s)",
+		field: func(json string, path ...string) string {
+			at := json + "." + strings.Join(path, ".")
+			return "CASE WHEN JSON_TYPEOF(" + at + ") = 'string' THEN CAST(" + at + " AS VARCHAR(65535)) END"
+		},
+	},
 	viewEnd: "\nWITH NO SCHEMA BINDING", // else no column of the table can be altered
 	columns: func(dataset, table string) string {
 		return "SELECT column_name, data_type FROM svv_columns WHERE table_schema = " + quoted(dataset) + " AND table_name = " + quoted(table)

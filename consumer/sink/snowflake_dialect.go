@@ -30,6 +30,12 @@ var snowflakeDialect = &dialect{
 		return unnested{", LATERAL FLATTEN(INPUT => IFF(IS_ARRAY(" + column + "), " + column + ", NULL)) AS e", "e.index", "e.value",
 			"IFF(LEFT(TO_JSON(e.value), 1) IN ('{', '['), NULL, CAST(e.value AS VARCHAR))"}
 	},
+	say: &phrases{
+		epoch: "DATE_PART(EPOCH_MILLISECOND, %s)", day: "TO_DATE(CONVERT_TIMEZONE('UTC', %s))", hour: "DATE_TRUNC('HOUR', CONVERT_TIMEZONE('UTC', %s))", list: "LISTAGG(%[1]s, ', ') WITHIN GROUP (ORDER BY %[1]s)",
+		field: func(json string, path ...string) string {
+			return "CAST(GET_PATH(" + json + ", '" + strings.Join(path, ".") + "') AS VARCHAR)"
+		},
+	},
 }
 
 // snowflakeLock begins a transaction that others wait for: an UPDATE locks what it changes until the transaction ends, and later

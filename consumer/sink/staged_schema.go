@@ -367,3 +367,12 @@ func (s *staged) keepMode(t Table, has Mode) (changes []string) {
 	}
 	return changes
 }
+
+func (s *staged) reporting(ctx context.Context, do func(ctx context.Context, d *dialect, dataset string, conn querier) error) error {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return s.explained(err)
+	}
+	defer conn.Close()
+	return s.explained(do(ctx, s.dialect, s.dataset, conn))
+}

@@ -56,6 +56,349 @@ CREATE VIEW IF NOT EXISTS `tiledesk`.`tags__attributes` AS
 SELECT r.`_id`, r.`_kafka_offset`, r.`_deleted_at`, n AS `_index`, e AS `value`, JSON_VALUE(e) AS `text`
 FROM `tiledesk`.`tags` AS r, UNNEST(IF(JSON_TYPE(r.`attributes`) = 'array', JSON_QUERY_ARRAY(r.`attributes`), NULL)) AS e WITH OFFSET AS n;
 
+-- report_conversations
+CREATE OR REPLACE VIEW `tiledesk`.`report_conversations` AS
+WITH c AS (
+	SELECT r.*, CASE WHEN r.waiting_time >= 0 THEN r.waiting_time / 1000 END AS waiting_seconds,
+		CASE WHEN r.status = 1000 THEN r.last_closed_at END AS closed_at, CASE WHEN r.status = 1000 THEN r.last_closed_by END AS closed_by,
+		CASE WHEN r.status = 1000 AND r.last_closed_at >= r.first_response_at THEN CAST(UNIX_MILLIS(r.last_closed_at) - UNIX_MILLIS(r.first_response_at) AS FLOAT64) / 1000 END AS handling_seconds, CASE WHEN r.status = 1000 AND r.last_closed_at >= r.opened_at THEN CAST(UNIX_MILLIS(r.last_closed_at) - UNIX_MILLIS(r.opened_at) AS FLOAT64) / 1000 END AS duration_seconds
+	FROM (
+		SELECT r.`_id` AS id, r.`request_id` AS request_id, r.`ticket_id` AS ticket_id, COALESCE(r.`id_project`, r.`_project_id`) AS id_project, r.`status` AS status, r.`channel_name` AS channel,
+			r.`department_id` AS department_id, r.`department_name` AS department_name, r.`language` AS language, r.`lead_id` AS lead_id, COALESCE(r.`requester_user_id`, r.`created_by`) AS visitor,
+			r.`created_at` AS opened_at, r.`first_response_at` AS first_response_at, r.`closed_at` AS last_closed_at, r.`closed_by` AS last_closed_by, CAST(r.`waiting_time` AS FLOAT64) AS waiting_time,
+			CAST(r.`rating` AS FLOAT64) AS rating, r.`rating_message` AS rating_message, r.`preflight` AS preflight, r.`participants_agents` AS agents_now, r.`participants_bots` AS bots_now, r.`tags` AS tags_now
+		FROM `tiledesk`.`requests` AS r WHERE r.`_deleted_at` IS NULL
+	) AS r
+	WHERE r.request_id IS NOT NULL AND COALESCE(r.preflight, FALSE) = FALSE),
+said AS (
+	SELECT r.`recipient` AS request_id, r.`sender` AS sender, COUNT(*) AS n, MIN(r.`created_at`) AS first_at,
+		SUM(CASE WHEN r.`sender` = 'system' AND JSON_VALUE(r.`attributes`, '$.messagelabel.key') = 'CHAT_REOPENED' THEN 1 ELSE 0 END) AS reopenings
+	FROM `tiledesk`.`messages` AS r WHERE r.`_deleted_at` IS NULL
+	GROUP BY 1, 2),
+spoke AS (
+	SELECT s.request_id, c.id_project, s.sender, s.n, s.first_at, s.reopenings,
+		CASE WHEN s.sender = 'system' THEN 'system' WHEN LEFT(s.sender, 4) = 'bot_' THEN 'bot' WHEN s.sender = c.visitor THEN 'visitor' WHEN s.sender IS NOT NULL THEN 'agent' END AS side
+	FROM said AS s JOIN c ON c.request_id = s.request_id),
+part AS (
+	SELECT request_id, side, who FROM (
+		SELECT request_id, side, CASE WHEN side = 'bot' AND LEFT(who, 4) = 'bot_' THEN SUBSTRING(who, 5) ELSE who END AS who FROM (
+			SELECT c.request_id AS request_id, 'agent' AS side, JSON_VALUE(e) AS who FROM c, UNNEST(IF(JSON_TYPE(c.agents_now) = 'array', JSON_QUERY_ARRAY(c.agents_now), NULL)) AS e WITH OFFSET AS n
+			UNION ALL
+			SELECT c.request_id AS request_id, 'bot' AS side, JSON_VALUE(e) AS who FROM c, UNNEST(IF(JSON_TYPE(c.bots_now) = 'array', JSON_QUERY_ARRAY(c.bots_now), NULL)) AS e WITH OFFSET AS n
+			UNION ALL
+			SELECT request_id, side, sender FROM spoke WHERE side IN ('agent', 'bot')
+		) AS every_mention
+	) AS mentions
+	WHERE who <> '' GROUP BY request_id, side, who),
+names AS (
+	SELECT 'agent' AS side, r.`user_id` AS who, MAX(COALESCE(NULLIF(TRIM(COALESCE(r.`firstname`, '') || ' ' || COALESCE(r.`lastname`, '')), ''), r.`email`)) AS name
+	FROM `tiledesk`.`members` AS r WHERE r.`_deleted_at` IS NULL GROUP BY 2
+	UNION ALL
+	SELECT 'bot' AS side, r.`_id` AS who, NULLIF(MAX(r.`name`), '') AS name
+	FROM `tiledesk`.`bots` AS r WHERE r.`_deleted_at` IS NULL GROUP BY 2),
+people AS (
+	SELECT p.request_id, p.side, STRING_AGG(COALESCE(n.name, p.who), ', ' ORDER BY COALESCE(n.name, p.who)) AS called
+	FROM part AS p
+	LEFT JOIN names AS n ON n.side = p.side AND n.who = p.who
+	GROUP BY p.request_id, p.side),
+tagged AS (
+	SELECT request_id, NULLIF(STRING_AGG(tag, ', ' ORDER BY tag), '') AS tags FROM (SELECT c.request_id AS request_id, COALESCE(JSON_VALUE(e, '$.tag'), JSON_VALUE(e)) AS tag FROM c, UNNEST(IF(JSON_TYPE(c.tags_now) = 'array', JSON_QUERY_ARRAY(c.tags_now), NULL)) AS e WITH OFFSET AS n) AS tags_of GROUP BY request_id),
+sides AS (
+	SELECT request_id, SUM(CASE WHEN side = 'visitor' THEN n ELSE 0 END) AS visitor_said, SUM(CASE WHEN side = 'agent' THEN n ELSE 0 END) AS agent_said, SUM(CASE WHEN side = 'bot' THEN n ELSE 0 END) AS bot_said, SUM(CASE WHEN side = 'system' THEN n ELSE 0 END) AS system_said, SUM(reopenings) AS reopenings, MIN(CASE WHEN side = 'agent' THEN first_at END) AS agent_at
+	FROM spoke GROUP BY request_id)
+SELECT CAST(c.id AS STRING) AS `_id`,
+	CAST(c.request_id AS STRING) AS `request_id`,
+	CAST(c.ticket_id AS INT64) AS `ticket_id`,
+	CAST(c.id_project AS STRING) AS `id_project`,
+	CAST(CASE c.status WHEN 50 THEN 'temporary' WHEN 100 THEN 'unassigned' WHEN 150 THEN 'abandoned' WHEN 200 THEN 'assigned' WHEN 300 THEN 'served' WHEN 1000 THEN 'closed' END AS STRING) AS `status`,
+	CAST(c.channel AS STRING) AS `channel`,
+	CAST(c.department_id AS STRING) AS `department_id`,
+	CAST(COALESCE(d.name, c.department_name) AS STRING) AS `department`,
+	CAST(c.language AS STRING) AS `language`,
+	CAST(c.lead_id AS STRING) AS `lead_id`,
+	CAST(c.opened_at AS TIMESTAMP) AS `opened_at`,
+	CAST(c.first_response_at AS TIMESTAMP) AS `first_response_at`,
+	CAST(s.agent_at AS TIMESTAMP) AS `first_agent_message_at`,
+	CAST(c.waiting_seconds AS FLOAT64) AS `waiting_seconds`,
+	CAST(c.closed_at AS TIMESTAMP) AS `closed_at`,
+	CAST(c.closed_by AS STRING) AS `closed_by`,
+	CAST(CASE WHEN c.closed_by = 'system' OR LEFT(c.closed_by, 1) = '_' THEN 'system' WHEN LEFT(c.closed_by, 4) = 'bot_' OR b.who IS NOT NULL THEN 'bot' WHEN c.closed_by = c.visitor THEN 'visitor' WHEN c.closed_by IS NOT NULL THEN 'agent' END AS STRING) AS `closed_by_side`,
+	CAST(c.handling_seconds AS FLOAT64) AS `handling_seconds`,
+	CAST(c.duration_seconds AS FLOAT64) AS `duration_seconds`,
+	CAST((c.last_closed_at IS NOT NULL AND COALESCE(c.status, 0) <> 1000 OR COALESCE(s.reopenings, 0) > 0) AS BOOL) AS `reopened`,
+	CAST(CASE WHEN agents.called IS NOT NULL AND bots.called IS NOT NULL THEN 'bot and agent' WHEN agents.called IS NOT NULL THEN 'agent' WHEN bots.called IS NOT NULL THEN 'bot' ELSE 'nobody' END AS STRING) AS `handled_by`,
+	CAST(agents.called AS STRING) AS `agents`,
+	CAST(bots.called AS STRING) AS `bots`,
+	CAST(c.rating AS FLOAT64) AS `rating`,
+	CAST(c.rating_message AS STRING) AS `rating_message`,
+	CAST(t.tags AS STRING) AS `tags`,
+	CAST(COALESCE(s.visitor_said, 0) AS INT64) AS `messages_visitor`,
+	CAST(COALESCE(s.agent_said, 0) AS INT64) AS `messages_agent`,
+	CAST(COALESCE(s.bot_said, 0) AS INT64) AS `messages_bot`,
+	CAST(COALESCE(s.system_said, 0) AS INT64) AS `messages_system`
+FROM c
+LEFT JOIN people AS agents ON agents.request_id = c.request_id AND agents.side = 'agent'
+LEFT JOIN people AS bots ON bots.request_id = c.request_id AND bots.side = 'bot'
+LEFT JOIN tagged AS t ON t.request_id = c.request_id
+LEFT JOIN part AS b ON b.request_id = c.request_id AND b.side = 'bot' AND b.who = c.closed_by
+LEFT JOIN (SELECT r.`_id` AS id, r.`name` AS name FROM `tiledesk`.`departments` AS r WHERE r.`_deleted_at` IS NULL) AS d ON d.id = c.department_id
+LEFT JOIN sides AS s ON s.request_id = c.request_id;
+
+-- report_agents_daily
+CREATE OR REPLACE VIEW `tiledesk`.`report_agents_daily` AS
+WITH c AS (
+	SELECT r.*, CASE WHEN r.waiting_time >= 0 THEN r.waiting_time / 1000 END AS waiting_seconds,
+		CASE WHEN r.status = 1000 THEN r.last_closed_at END AS closed_at, CASE WHEN r.status = 1000 THEN r.last_closed_by END AS closed_by,
+		CASE WHEN r.status = 1000 AND r.last_closed_at >= r.first_response_at THEN CAST(UNIX_MILLIS(r.last_closed_at) - UNIX_MILLIS(r.first_response_at) AS FLOAT64) / 1000 END AS handling_seconds, CASE WHEN r.status = 1000 AND r.last_closed_at >= r.opened_at THEN CAST(UNIX_MILLIS(r.last_closed_at) - UNIX_MILLIS(r.opened_at) AS FLOAT64) / 1000 END AS duration_seconds
+	FROM (
+		SELECT r.`_id` AS id, r.`request_id` AS request_id, r.`ticket_id` AS ticket_id, COALESCE(r.`id_project`, r.`_project_id`) AS id_project, r.`status` AS status, r.`channel_name` AS channel,
+			r.`department_id` AS department_id, r.`department_name` AS department_name, r.`language` AS language, r.`lead_id` AS lead_id, COALESCE(r.`requester_user_id`, r.`created_by`) AS visitor,
+			r.`created_at` AS opened_at, r.`first_response_at` AS first_response_at, r.`closed_at` AS last_closed_at, r.`closed_by` AS last_closed_by, CAST(r.`waiting_time` AS FLOAT64) AS waiting_time,
+			CAST(r.`rating` AS FLOAT64) AS rating, r.`rating_message` AS rating_message, r.`preflight` AS preflight, r.`participants_agents` AS agents_now, r.`participants_bots` AS bots_now, r.`tags` AS tags_now
+		FROM `tiledesk`.`requests` AS r WHERE r.`_deleted_at` IS NULL
+	) AS r
+	WHERE r.request_id IS NOT NULL AND COALESCE(r.preflight, FALSE) = FALSE),
+said AS (
+	SELECT r.`recipient` AS request_id, r.`sender` AS sender, DATE(r.`created_at`, 'UTC') AS period, COUNT(*) AS n, MIN(r.`created_at`) AS first_at,
+		SUM(CASE WHEN r.`sender` = 'system' AND JSON_VALUE(r.`attributes`, '$.messagelabel.key') = 'CHAT_REOPENED' THEN 1 ELSE 0 END) AS reopenings
+	FROM `tiledesk`.`messages` AS r WHERE r.`_deleted_at` IS NULL
+	GROUP BY 1, 2, 3),
+spoke AS (
+	SELECT s.request_id, c.id_project, s.sender, s.period, s.n, s.first_at, s.reopenings,
+		CASE WHEN s.sender = 'system' THEN 'system' WHEN LEFT(s.sender, 4) = 'bot_' THEN 'bot' WHEN s.sender = c.visitor THEN 'visitor' WHEN s.sender IS NOT NULL THEN 'agent' END AS side
+	FROM said AS s JOIN c ON c.request_id = s.request_id),
+part AS (
+	SELECT request_id, side, who FROM (
+		SELECT request_id, side, CASE WHEN side = 'bot' AND LEFT(who, 4) = 'bot_' THEN SUBSTRING(who, 5) ELSE who END AS who FROM (
+			SELECT c.request_id AS request_id, 'agent' AS side, JSON_VALUE(e) AS who FROM c, UNNEST(IF(JSON_TYPE(c.agents_now) = 'array', JSON_QUERY_ARRAY(c.agents_now), NULL)) AS e WITH OFFSET AS n
+			UNION ALL
+			SELECT c.request_id AS request_id, 'bot' AS side, JSON_VALUE(e) AS who FROM c, UNNEST(IF(JSON_TYPE(c.bots_now) = 'array', JSON_QUERY_ARRAY(c.bots_now), NULL)) AS e WITH OFFSET AS n
+			UNION ALL
+			SELECT request_id, side, sender FROM spoke WHERE side IN ('agent', 'bot')
+		) AS every_mention
+	) AS mentions
+	WHERE who <> '' GROUP BY request_id, side, who),
+names AS (
+	SELECT 'agent' AS side, r.`user_id` AS who, MAX(COALESCE(NULLIF(TRIM(COALESCE(r.`firstname`, '') || ' ' || COALESCE(r.`lastname`, '')), ''), r.`email`)) AS name
+	FROM `tiledesk`.`members` AS r WHERE r.`_deleted_at` IS NULL GROUP BY 2
+	UNION ALL
+	SELECT 'bot' AS side, r.`_id` AS who, NULLIF(MAX(r.`name`), '') AS name
+	FROM `tiledesk`.`bots` AS r WHERE r.`_deleted_at` IS NULL GROUP BY 2)
+SELECT CAST(x.on_day AS DATE) AS `day`,
+	CAST(x.id_project AS STRING) AS `id_project`,
+	CAST(x.who AS STRING) AS `agent_id`,
+	CAST(MAX(COALESCE(n.name, x.who)) AS STRING) AS `agent`,
+	CAST(SUM(x.opened) AS INT64) AS `conversations`,
+	CAST(SUM(x.closed) AS INT64) AS `closed`,
+	CAST(SUM(x.said) AS INT64) AS `messages`,
+	CAST(AVG(x.waiting_seconds) AS FLOAT64) AS `waiting_seconds`,
+	CAST(AVG(x.handling_seconds) AS FLOAT64) AS `handling_seconds`,
+	CAST(COUNT(x.rating) AS INT64) AS `ratings`,
+	CAST(AVG(x.rating) AS FLOAT64) AS `rating`
+FROM (
+	SELECT DATE(c.opened_at, 'UTC') AS on_day, c.id_project, p.who, 1 AS opened, 0 AS closed, 0 AS said, c.waiting_seconds, c.handling_seconds, c.rating
+	FROM part AS p JOIN c ON c.request_id = p.request_id WHERE p.side = 'agent'
+	UNION ALL
+	SELECT DATE(c.closed_at, 'UTC'), c.id_project, c.closed_by, 0, 1, 0, CAST(NULL AS FLOAT64), CAST(NULL AS FLOAT64), CAST(NULL AS FLOAT64)
+	FROM c LEFT JOIN part AS b ON b.request_id = c.request_id AND b.side = 'bot' AND b.who = c.closed_by
+	WHERE c.closed_at IS NOT NULL AND c.closed_by <> 'system' AND LEFT(c.closed_by, 1) <> '_' AND LEFT(c.closed_by, 4) <> 'bot_' AND b.who IS NULL AND (c.visitor IS NULL OR c.closed_by <> c.visitor)
+	UNION ALL
+	SELECT s.period, s.id_project, s.sender, 0, 0, s.n, CAST(NULL AS FLOAT64), CAST(NULL AS FLOAT64), CAST(NULL AS FLOAT64)
+	FROM spoke AS s WHERE s.side = 'agent'
+) AS x
+LEFT JOIN names AS n ON n.side = 'agent' AND n.who = x.who
+WHERE x.on_day IS NOT NULL
+GROUP BY x.on_day, x.id_project, x.who;
+
+-- report_bots_daily
+CREATE OR REPLACE VIEW `tiledesk`.`report_bots_daily` AS
+WITH c AS (
+	SELECT r.*, CASE WHEN r.waiting_time >= 0 THEN r.waiting_time / 1000 END AS waiting_seconds,
+		CASE WHEN r.status = 1000 THEN r.last_closed_at END AS closed_at, CASE WHEN r.status = 1000 THEN r.last_closed_by END AS closed_by,
+		CASE WHEN r.status = 1000 AND r.last_closed_at >= r.first_response_at THEN CAST(UNIX_MILLIS(r.last_closed_at) - UNIX_MILLIS(r.first_response_at) AS FLOAT64) / 1000 END AS handling_seconds, CASE WHEN r.status = 1000 AND r.last_closed_at >= r.opened_at THEN CAST(UNIX_MILLIS(r.last_closed_at) - UNIX_MILLIS(r.opened_at) AS FLOAT64) / 1000 END AS duration_seconds
+	FROM (
+		SELECT r.`_id` AS id, r.`request_id` AS request_id, r.`ticket_id` AS ticket_id, COALESCE(r.`id_project`, r.`_project_id`) AS id_project, r.`status` AS status, r.`channel_name` AS channel,
+			r.`department_id` AS department_id, r.`department_name` AS department_name, r.`language` AS language, r.`lead_id` AS lead_id, COALESCE(r.`requester_user_id`, r.`created_by`) AS visitor,
+			r.`created_at` AS opened_at, r.`first_response_at` AS first_response_at, r.`closed_at` AS last_closed_at, r.`closed_by` AS last_closed_by, CAST(r.`waiting_time` AS FLOAT64) AS waiting_time,
+			CAST(r.`rating` AS FLOAT64) AS rating, r.`rating_message` AS rating_message, r.`preflight` AS preflight, r.`participants_agents` AS agents_now, r.`participants_bots` AS bots_now, r.`tags` AS tags_now
+		FROM `tiledesk`.`requests` AS r WHERE r.`_deleted_at` IS NULL
+	) AS r
+	WHERE r.request_id IS NOT NULL AND COALESCE(r.preflight, FALSE) = FALSE),
+said AS (
+	SELECT r.`recipient` AS request_id, r.`sender` AS sender, COUNT(*) AS n, MIN(r.`created_at`) AS first_at,
+		SUM(CASE WHEN r.`sender` = 'system' AND JSON_VALUE(r.`attributes`, '$.messagelabel.key') = 'CHAT_REOPENED' THEN 1 ELSE 0 END) AS reopenings
+	FROM `tiledesk`.`messages` AS r WHERE r.`_deleted_at` IS NULL
+	GROUP BY 1, 2),
+spoke AS (
+	SELECT s.request_id, c.id_project, s.sender, s.n, s.first_at, s.reopenings,
+		CASE WHEN s.sender = 'system' THEN 'system' WHEN LEFT(s.sender, 4) = 'bot_' THEN 'bot' WHEN s.sender = c.visitor THEN 'visitor' WHEN s.sender IS NOT NULL THEN 'agent' END AS side
+	FROM said AS s JOIN c ON c.request_id = s.request_id),
+part AS (
+	SELECT request_id, side, who FROM (
+		SELECT request_id, side, CASE WHEN side = 'bot' AND LEFT(who, 4) = 'bot_' THEN SUBSTRING(who, 5) ELSE who END AS who FROM (
+			SELECT c.request_id AS request_id, 'agent' AS side, JSON_VALUE(e) AS who FROM c, UNNEST(IF(JSON_TYPE(c.agents_now) = 'array', JSON_QUERY_ARRAY(c.agents_now), NULL)) AS e WITH OFFSET AS n
+			UNION ALL
+			SELECT c.request_id AS request_id, 'bot' AS side, JSON_VALUE(e) AS who FROM c, UNNEST(IF(JSON_TYPE(c.bots_now) = 'array', JSON_QUERY_ARRAY(c.bots_now), NULL)) AS e WITH OFFSET AS n
+			UNION ALL
+			SELECT request_id, side, sender FROM spoke WHERE side IN ('agent', 'bot')
+		) AS every_mention
+	) AS mentions
+	WHERE who <> '' GROUP BY request_id, side, who),
+joined AS (SELECT request_id FROM part WHERE side = 'agent' GROUP BY request_id),
+names AS (
+	SELECT 'agent' AS side, r.`user_id` AS who, MAX(COALESCE(NULLIF(TRIM(COALESCE(r.`firstname`, '') || ' ' || COALESCE(r.`lastname`, '')), ''), r.`email`)) AS name
+	FROM `tiledesk`.`members` AS r WHERE r.`_deleted_at` IS NULL GROUP BY 2
+	UNION ALL
+	SELECT 'bot' AS side, r.`_id` AS who, NULLIF(MAX(r.`name`), '') AS name
+	FROM `tiledesk`.`bots` AS r WHERE r.`_deleted_at` IS NULL GROUP BY 2)
+SELECT CAST(x.on_day AS DATE) AS `day`,
+	CAST(x.id_project AS STRING) AS `id_project`,
+	CAST(x.who AS STRING) AS `bot_id`,
+	CAST(MAX(COALESCE(n.name, x.who)) AS STRING) AS `bot`,
+	CAST(COUNT(*) AS INT64) AS `conversations`,
+	CAST(COUNT(CASE WHEN x.joined = 0 AND x.closed = 1 THEN 1 END) AS INT64) AS `handled_alone`,
+	CAST(COUNT(CASE WHEN x.joined = 1 THEN 1 END) AS INT64) AS `handed_over`,
+	CAST(COUNT(CASE WHEN x.joined = 0 AND x.closed = 0 THEN 1 END) AS INT64) AS `still_open`,
+	CAST(AVG(x.waiting_seconds) AS FLOAT64) AS `waiting_seconds`,
+	CAST(AVG(x.handling_seconds) AS FLOAT64) AS `handling_seconds`,
+	CAST(COUNT(x.rating) AS INT64) AS `ratings`,
+	CAST(AVG(x.rating) AS FLOAT64) AS `rating`
+FROM (
+	SELECT DATE(c.opened_at, 'UTC') AS on_day, c.id_project, p.who, CASE WHEN j.request_id IS NULL THEN 0 ELSE 1 END AS joined, CASE WHEN c.status = 1000 THEN 1 ELSE 0 END AS closed,
+		c.waiting_seconds, c.handling_seconds, c.rating
+	FROM part AS p JOIN c ON c.request_id = p.request_id LEFT JOIN joined AS j ON j.request_id = p.request_id WHERE p.side = 'bot'
+) AS x
+LEFT JOIN names AS n ON n.side = 'bot' AND n.who = x.who
+WHERE x.on_day IS NOT NULL
+GROUP BY x.on_day, x.id_project, x.who;
+
+-- report_volume_hourly
+CREATE OR REPLACE VIEW `tiledesk`.`report_volume_hourly` AS
+WITH c AS (
+	SELECT r.*, CASE WHEN r.waiting_time >= 0 THEN r.waiting_time / 1000 END AS waiting_seconds,
+		CASE WHEN r.status = 1000 THEN r.last_closed_at END AS closed_at, CASE WHEN r.status = 1000 THEN r.last_closed_by END AS closed_by,
+		CASE WHEN r.status = 1000 AND r.last_closed_at >= r.first_response_at THEN CAST(UNIX_MILLIS(r.last_closed_at) - UNIX_MILLIS(r.first_response_at) AS FLOAT64) / 1000 END AS handling_seconds, CASE WHEN r.status = 1000 AND r.last_closed_at >= r.opened_at THEN CAST(UNIX_MILLIS(r.last_closed_at) - UNIX_MILLIS(r.opened_at) AS FLOAT64) / 1000 END AS duration_seconds
+	FROM (
+		SELECT r.`_id` AS id, r.`request_id` AS request_id, r.`ticket_id` AS ticket_id, COALESCE(r.`id_project`, r.`_project_id`) AS id_project, r.`status` AS status, r.`channel_name` AS channel,
+			r.`department_id` AS department_id, r.`department_name` AS department_name, r.`language` AS language, r.`lead_id` AS lead_id, COALESCE(r.`requester_user_id`, r.`created_by`) AS visitor,
+			r.`created_at` AS opened_at, r.`first_response_at` AS first_response_at, r.`closed_at` AS last_closed_at, r.`closed_by` AS last_closed_by, CAST(r.`waiting_time` AS FLOAT64) AS waiting_time,
+			CAST(r.`rating` AS FLOAT64) AS rating, r.`rating_message` AS rating_message, r.`preflight` AS preflight, r.`participants_agents` AS agents_now, r.`participants_bots` AS bots_now, r.`tags` AS tags_now
+		FROM `tiledesk`.`requests` AS r WHERE r.`_deleted_at` IS NULL
+	) AS r
+	WHERE r.request_id IS NOT NULL AND COALESCE(r.preflight, FALSE) = FALSE),
+said AS (
+	SELECT r.`recipient` AS request_id, r.`sender` AS sender, TIMESTAMP_TRUNC(r.`created_at`, HOUR, 'UTC') AS period, COUNT(*) AS n, MIN(r.`created_at`) AS first_at,
+		SUM(CASE WHEN r.`sender` = 'system' AND JSON_VALUE(r.`attributes`, '$.messagelabel.key') = 'CHAT_REOPENED' THEN 1 ELSE 0 END) AS reopenings
+	FROM `tiledesk`.`messages` AS r WHERE r.`_deleted_at` IS NULL
+	GROUP BY 1, 2, 3),
+spoke AS (
+	SELECT s.request_id, c.id_project, s.sender, s.period, s.n, s.first_at, s.reopenings,
+		CASE WHEN s.sender = 'system' THEN 'system' WHEN LEFT(s.sender, 4) = 'bot_' THEN 'bot' WHEN s.sender = c.visitor THEN 'visitor' WHEN s.sender IS NOT NULL THEN 'agent' END AS side
+	FROM said AS s JOIN c ON c.request_id = s.request_id)
+SELECT CAST(x.at_hour AS TIMESTAMP) AS `hour`,
+	CAST(x.id_project AS STRING) AS `id_project`,
+	CAST(SUM(x.opened) AS INT64) AS `opened`,
+	CAST(SUM(x.closed) AS INT64) AS `closed`,
+	CAST(SUM(x.visitor_said) AS INT64) AS `messages_visitor`,
+	CAST(SUM(x.agent_said) AS INT64) AS `messages_agent`,
+	CAST(SUM(x.bot_said) AS INT64) AS `messages_bot`,
+	CAST(SUM(x.system_said) AS INT64) AS `messages_system`
+FROM (
+	SELECT TIMESTAMP_TRUNC(c.opened_at, HOUR, 'UTC') AS at_hour, c.id_project, 1 AS opened, 0 AS closed, 0 AS visitor_said, 0 AS agent_said, 0 AS bot_said, 0 AS system_said FROM c
+	UNION ALL
+	SELECT TIMESTAMP_TRUNC(c.closed_at, HOUR, 'UTC'), c.id_project, 0, 1, 0 AS visitor_said, 0 AS agent_said, 0 AS bot_said, 0 AS system_said FROM c
+	UNION ALL
+	SELECT s.period, s.id_project, 0, 0, CASE WHEN s.side = 'visitor' THEN s.n ELSE 0 END, CASE WHEN s.side = 'agent' THEN s.n ELSE 0 END, CASE WHEN s.side = 'bot' THEN s.n ELSE 0 END, CASE WHEN s.side = 'system' THEN s.n ELSE 0 END FROM spoke AS s
+) AS x
+WHERE x.at_hour IS NOT NULL
+GROUP BY x.at_hour, x.id_project;
+
+-- report_volume_hourly of tables that keep history, and every version
+CREATE OR REPLACE VIEW `tiledesk`.`report_volume_hourly` AS
+WITH c AS (
+	SELECT r.*, CASE WHEN r.waiting_time >= 0 THEN r.waiting_time / 1000 END AS waiting_seconds,
+		CASE WHEN r.status = 1000 THEN r.last_closed_at END AS closed_at, CASE WHEN r.status = 1000 THEN r.last_closed_by END AS closed_by,
+		CASE WHEN r.status = 1000 AND r.last_closed_at >= r.first_response_at THEN CAST(UNIX_MILLIS(r.last_closed_at) - UNIX_MILLIS(r.first_response_at) AS FLOAT64) / 1000 END AS handling_seconds, CASE WHEN r.status = 1000 AND r.last_closed_at >= r.opened_at THEN CAST(UNIX_MILLIS(r.last_closed_at) - UNIX_MILLIS(r.opened_at) AS FLOAT64) / 1000 END AS duration_seconds
+	FROM (
+		SELECT r.`_id` AS id, r.`request_id` AS request_id, r.`ticket_id` AS ticket_id, COALESCE(r.`id_project`, r.`_project_id`) AS id_project, r.`status` AS status, r.`channel_name` AS channel,
+			r.`department_id` AS department_id, r.`department_name` AS department_name, r.`language` AS language, r.`lead_id` AS lead_id, COALESCE(r.`requester_user_id`, r.`created_by`) AS visitor,
+			r.`created_at` AS opened_at, r.`first_response_at` AS first_response_at, r.`closed_at` AS last_closed_at, r.`closed_by` AS last_closed_by, CAST(r.`waiting_time` AS FLOAT64) AS waiting_time,
+			CAST(r.`rating` AS FLOAT64) AS rating, r.`rating_message` AS rating_message, r.`preflight` AS preflight, r.`participants_agents` AS agents_now, r.`participants_bots` AS bots_now, r.`tags` AS tags_now
+		FROM `tiledesk`.`requests` AS r WHERE r.`_valid_to` IS NULL AND r.`_deleted_at` IS NULL
+	) AS r
+	WHERE r.request_id IS NOT NULL AND COALESCE(r.preflight, FALSE) = FALSE),
+said AS (
+	SELECT r.`recipient` AS request_id, r.`sender` AS sender, TIMESTAMP_TRUNC(r.`created_at`, HOUR, 'UTC') AS period, COUNT(*) AS n, MIN(r.`created_at`) AS first_at,
+		SUM(CASE WHEN r.`sender` = 'system' AND JSON_VALUE(r.`attributes`, '$.messagelabel.key') = 'CHAT_REOPENED' THEN 1 ELSE 0 END) AS reopenings
+	FROM (SELECT held.*, ROW_NUMBER() OVER (PARTITION BY held.`_id` ORDER BY COALESCE(CASE WHEN held.`_deleted_at` IS NOT NULL THEN held.`_deleted_at` ELSE held.`updated_at` END, CAST('0001-01-01 00:00:00.000000+00:00' AS TIMESTAMP)) DESC, CASE WHEN held.`_deleted_at` IS NOT NULL THEN held.`_deleted_offset` ELSE held.`_kafka_offset` END DESC, (held.`_deleted_at` IS NULL) DESC) AS newest FROM `tiledesk`.`messages` AS held) AS r WHERE r.newest = 1 AND r.`_deleted_at` IS NULL
+	GROUP BY 1, 2, 3),
+spoke AS (
+	SELECT s.request_id, c.id_project, s.sender, s.period, s.n, s.first_at, s.reopenings,
+		CASE WHEN s.sender = 'system' THEN 'system' WHEN LEFT(s.sender, 4) = 'bot_' THEN 'bot' WHEN s.sender = c.visitor THEN 'visitor' WHEN s.sender IS NOT NULL THEN 'agent' END AS side
+	FROM said AS s JOIN c ON c.request_id = s.request_id)
+SELECT CAST(x.at_hour AS TIMESTAMP) AS `hour`,
+	CAST(x.id_project AS STRING) AS `id_project`,
+	CAST(SUM(x.opened) AS INT64) AS `opened`,
+	CAST(SUM(x.closed) AS INT64) AS `closed`,
+	CAST(SUM(x.visitor_said) AS INT64) AS `messages_visitor`,
+	CAST(SUM(x.agent_said) AS INT64) AS `messages_agent`,
+	CAST(SUM(x.bot_said) AS INT64) AS `messages_bot`,
+	CAST(SUM(x.system_said) AS INT64) AS `messages_system`
+FROM (
+	SELECT TIMESTAMP_TRUNC(c.opened_at, HOUR, 'UTC') AS at_hour, c.id_project, 1 AS opened, 0 AS closed, 0 AS visitor_said, 0 AS agent_said, 0 AS bot_said, 0 AS system_said FROM c
+	UNION ALL
+	SELECT TIMESTAMP_TRUNC(c.closed_at, HOUR, 'UTC'), c.id_project, 0, 1, 0 AS visitor_said, 0 AS agent_said, 0 AS bot_said, 0 AS system_said FROM c
+	UNION ALL
+	SELECT s.period, s.id_project, 0, 0, CASE WHEN s.side = 'visitor' THEN s.n ELSE 0 END, CASE WHEN s.side = 'agent' THEN s.n ELSE 0 END, CASE WHEN s.side = 'bot' THEN s.n ELSE 0 END, CASE WHEN s.side = 'system' THEN s.n ELSE 0 END FROM spoke AS s
+) AS x
+WHERE x.at_hour IS NOT NULL
+GROUP BY x.at_hour, x.id_project;
+
+-- report_agents_daily where only conversations are loaded
+CREATE OR REPLACE VIEW `tiledesk`.`report_agents_daily` AS
+WITH c AS (
+	SELECT r.*, CASE WHEN r.waiting_time >= 0 THEN r.waiting_time / 1000 END AS waiting_seconds,
+		CASE WHEN r.status = 1000 THEN r.last_closed_at END AS closed_at, CASE WHEN r.status = 1000 THEN r.last_closed_by END AS closed_by,
+		CASE WHEN r.status = 1000 AND r.last_closed_at >= r.first_response_at THEN CAST(UNIX_MILLIS(r.last_closed_at) - UNIX_MILLIS(r.first_response_at) AS FLOAT64) / 1000 END AS handling_seconds, CASE WHEN r.status = 1000 AND r.last_closed_at >= r.opened_at THEN CAST(UNIX_MILLIS(r.last_closed_at) - UNIX_MILLIS(r.opened_at) AS FLOAT64) / 1000 END AS duration_seconds
+	FROM (
+		SELECT r.`_id` AS id, r.`request_id` AS request_id, r.`ticket_id` AS ticket_id, COALESCE(r.`id_project`, r.`_project_id`) AS id_project, r.`status` AS status, r.`channel_name` AS channel,
+			r.`department_id` AS department_id, r.`department_name` AS department_name, r.`language` AS language, r.`lead_id` AS lead_id, r.`created_by` AS visitor,
+			r.`created_at` AS opened_at, r.`first_response_at` AS first_response_at, r.`closed_at` AS last_closed_at, r.`closed_by` AS last_closed_by, CAST(r.`waiting_time` AS FLOAT64) AS waiting_time,
+			CAST(r.`rating` AS FLOAT64) AS rating, r.`rating_message` AS rating_message, r.`preflight` AS preflight, r.`participants_agents` AS agents_now, r.`participants_bots` AS bots_now, r.`tags` AS tags_now
+		FROM `tiledesk`.`conversations` AS r WHERE r.`_deleted_at` IS NULL
+	) AS r
+	WHERE r.request_id IS NOT NULL AND COALESCE(r.preflight, FALSE) = FALSE),
+part AS (
+	SELECT request_id, side, who FROM (
+		SELECT request_id, side, CASE WHEN side = 'bot' AND LEFT(who, 4) = 'bot_' THEN SUBSTRING(who, 5) ELSE who END AS who FROM (
+			SELECT c.request_id AS request_id, 'agent' AS side, JSON_VALUE(e) AS who FROM c, UNNEST(IF(JSON_TYPE(c.agents_now) = 'array', JSON_QUERY_ARRAY(c.agents_now), NULL)) AS e WITH OFFSET AS n
+			UNION ALL
+			SELECT c.request_id AS request_id, 'bot' AS side, JSON_VALUE(e) AS who FROM c, UNNEST(IF(JSON_TYPE(c.bots_now) = 'array', JSON_QUERY_ARRAY(c.bots_now), NULL)) AS e WITH OFFSET AS n
+		) AS every_mention
+	) AS mentions
+	WHERE who <> '' GROUP BY request_id, side, who)
+SELECT CAST(x.on_day AS DATE) AS `day`,
+	CAST(x.id_project AS STRING) AS `id_project`,
+	CAST(x.who AS STRING) AS `agent_id`,
+	CAST(x.who AS STRING) AS `agent`,
+	CAST(SUM(x.opened) AS INT64) AS `conversations`,
+	CAST(SUM(x.closed) AS INT64) AS `closed`,
+	CAST(NULL AS INT64) AS `messages`,
+	CAST(AVG(x.waiting_seconds) AS FLOAT64) AS `waiting_seconds`,
+	CAST(AVG(x.handling_seconds) AS FLOAT64) AS `handling_seconds`,
+	CAST(COUNT(x.rating) AS INT64) AS `ratings`,
+	CAST(AVG(x.rating) AS FLOAT64) AS `rating`
+FROM (
+	SELECT DATE(c.opened_at, 'UTC') AS on_day, c.id_project, p.who, 1 AS opened, 0 AS closed, 0 AS said, c.waiting_seconds, c.handling_seconds, c.rating
+	FROM part AS p JOIN c ON c.request_id = p.request_id WHERE p.side = 'agent'
+	UNION ALL
+	SELECT DATE(c.closed_at, 'UTC'), c.id_project, c.closed_by, 0, 1, 0, CAST(NULL AS FLOAT64), CAST(NULL AS FLOAT64), CAST(NULL AS FLOAT64)
+	FROM c LEFT JOIN part AS b ON b.request_id = c.request_id AND b.side = 'bot' AND b.who = c.closed_by
+	WHERE c.closed_at IS NOT NULL AND c.closed_by <> 'system' AND LEFT(c.closed_by, 1) <> '_' AND LEFT(c.closed_by, 4) <> 'bot_' AND b.who IS NULL AND (c.visitor IS NULL OR c.closed_by <> c.visitor)
+) AS x
+WHERE x.on_day IS NOT NULL
+GROUP BY x.on_day, x.id_project, x.who;
+
 -- what is written down of changes
 CREATE TABLE IF NOT EXISTS `tiledesk`.`_tilestream_schemas` (table_name STRING NOT NULL, schema_id INT64, changed_at TIMESTAMP NOT NULL, `change` STRING NOT NULL, ddl STRING NOT NULL);
 INSERT INTO `tiledesk`.`_tilestream_schemas` (table_name, schema_id, changed_at, `change`, ddl) VALUES
