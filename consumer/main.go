@@ -19,6 +19,7 @@ func main() {
 		load.Settings
 		HTTP    ops.HTTP
 		Console dashboard.Config
+		MCP     mcp.Config
 	}
 	ops.Main(ops.Command{
 		Name:     "consumer",
@@ -31,7 +32,7 @@ func main() {
 			return load.Serve(ctx, &cfg.Settings, cfg.HTTP, func(mux *http.ServeMux) {
 				console := dashboard.New(cfg.Console, look, o.Log)
 				console.Route(mux)
-				mcp.New(look).Route(mux, console.Guard)
+				mcp.New(cfg.MCP, look, cfg.Settings).Route(mux, console.Guard)
 			}, o)
 		},
 	}, slices.Concat(inspect.Commands(), load.Commands(), []ops.Command{mcp.Command()})...)

@@ -9,6 +9,7 @@ import (
 // from just before they are built until the write is over.
 type budget struct {
 	limit int64
+	shown bool // as metrics
 
 	mu      sync.Mutex
 	records int64         // raw
@@ -28,8 +29,10 @@ func (b *budget) hold(n int64) {
 }
 
 func (b *budget) changed(n int64) {
-	heldRecords.Set(float64(b.records))
-	heldRows.Set(float64(b.rows))
+	if b.shown {
+		heldRecords.Set(float64(b.records))
+		heldRows.Set(float64(b.rows))
+	}
 	b.peak = max(b.peak, b.records+b.rows)
 	if n < 0 {
 		close(b.freed)

@@ -74,7 +74,6 @@ func (e Events) assigned(at map[sink.Partition]Backlog) {
 }
 
 func (e Events) loaded(l Loaded) {
-	l.measure()
 	if e.Loaded != nil {
 		e.Loaded(l)
 	}

@@ -82,6 +82,10 @@ func (l *loader) run(outer context.Context, kafka broker.Config) error {
 	l.fail = fail
 	defer fail(nil)
 	defer l.leave()
+	if l.cfg.replay == nil { // metrics are of live loading, which a replay may be beside in this process
+		memoryLimit.Set(float64(l.cfg.Records()))
+		l.memory.shown = true
+	}
 	if err := l.connect(ctx, kafka); err != nil {
 		fail(err)
 		return l.outcome(outer, err)
@@ -132,7 +136,6 @@ func newLoader(cfg Config, kafka broker.Config, to sink.Sink, ev Events) (*loade
 	if err != nil {
 		return nil, err
 	}
-	memoryLimit.Set(float64(cfg.Records()))
 	l := &loader{
 		cfg: cfg, log: slog.Default().With("group", cfg.Group), to: to, ev: ev, brokers: kafka,
 		codec:    schemas.NewCodec(registry, kafka.Prefix),

@@ -263,6 +263,9 @@ func (w *writer) done(parts []*part, id string, stats sink.Stats, started time.T
 	}
 	e.Behind = w.showLag()[w.t]
 	w.mu.Unlock()
+	if w.cfg.replay == nil {
+		e.measure()
+	}
 	w.ev.loaded(e)
 }
 

@@ -21,8 +21,8 @@ const (
 	usualPeeked, mostPeeked   = 5, 50
 )
 
-// load is a batch that was written.
-type load struct {
+// written is a batch that was.
+type written struct {
 	ID        string    `json:"load_id"`
 	Table     string    `json:"table"`
 	At        time.Time `json:"at"`
@@ -95,14 +95,14 @@ func (s *Server) loads(ctx context.Context, table string, limit int) (any, error
 		table = r.Name
 	}
 	out := struct {
-		Loads []load `json:"loads"`
-	}{[]load{}}
+		Loads []written `json:"loads"`
+	}{[]written{}}
 	return &out, s.look.View(ctx, func(v *sink.View) error {
 		for l, err := range v.Loads(ctx, table, n) {
 			if err != nil {
 				return err
 			}
-			out.Loads = append(out.Loads, load{l.ID, l.Table, l.Began.Add(l.Took), l.Took.Seconds(), l.Rows, l.Inserted, l.Updated, l.Unchanged, l.Bytes})
+			out.Loads = append(out.Loads, written{l.ID, l.Table, l.Began.Add(l.Took), l.Took.Seconds(), l.Rows, l.Inserted, l.Updated, l.Unchanged, l.Bytes})
 		}
 		return nil
 	})

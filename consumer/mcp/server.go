@@ -13,34 +13,45 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"tilestream/consumer/inspect"
+	"tilestream/consumer/load"
 	"tilestream/consumer/sink"
 	"tilestream/internal/ops"
 	"tilestream/schemas"
 )
 
+// Config is what agents may do.
+type Config struct {
+	Writes bool `env:"MCP_ALLOW_WRITES" help:"true: agents may load topics and dead letters again, over MCP; else they only look"`
+}
+
 // Server answers agents about what look names.
 type Server struct {
 	look    inspect.Config
 	turns   chan struct{} // holds a token for each call that is answered
+	writing chan struct{} // holds a token while a call writes
 	running *running      // nil: this is the running consumer
 	sdk     *sdk.Server
 }
 
 const (
-	atOnce   = 4           // calls that are answered; others wait
-	callTime = time.Minute // a query has half of it
+	atOnce    = 4           // calls that are answered; others wait
+	readTime  = time.Minute // of a call; a query has half of it
+	writeTime = 10 * time.Minute
 )
 
-// New is the server for what look names.
-func New(look inspect.Config) *Server {
+// New is the server for what look names, and for writing, where that is allowed, by the settings.
+func New(c Config, look inspect.Config, settings load.Settings) *Server {
 	look.Brief = true
-	s := &Server{look: look, turns: make(chan struct{}, atOnce)}
+	s := &Server{look: look, turns: make(chan struct{}, atOnce), writing: make(chan struct{}, 1)}
 	s.sdk = sdk.NewServer(&sdk.Implementation{Name: "tilestream", Title: "Tilestream", Version: ops.Version()},
 		&sdk.ServerOptions{Instructions: s.introduction(), Capabilities: &sdk.ServerCapabilities{}}) // tools, prompts and resources show by themselves
 	s.addTables()
 	s.addQuery()
 	s.addPipeline()
 	s.addPrompts()
+	if c.Writes {
+		s.addWrites(settings)
+	}
 	return s
 }
 
@@ -100,7 +111,11 @@ func reads(name, title, description string) *sdk.Tool {
 // add adds a tool. What do returns becomes JSON; its error is the tool's answer, for the agent to read.
 func add[In any](s *Server, tool *sdk.Tool, do func(context.Context, In) (any, error)) {
 	sdk.AddTool(s.sdk, tool, func(ctx context.Context, req *sdk.CallToolRequest, in In) (*sdk.CallToolResult, any, error) {
-		ctx, cancel := context.WithTimeout(ctx, callTime)
+		limit := readTime
+		if !tool.Annotations.ReadOnlyHint {
+			limit = writeTime
+		}
+		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		if asked, ok := ctx.Value(asking{}).(context.Context); ok { // by itself a call goes on when nobody waits for it any more
 			defer context.AfterFunc(asked, cancel)()

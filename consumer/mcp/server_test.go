@@ -21,6 +21,7 @@ import (
 
 	"tilestream/consumer/dashboard"
 	"tilestream/consumer/inspect"
+	"tilestream/consumer/load"
 	"tilestream/consumer/sink"
 	"tilestream/consumer/sink/sinktest"
 	"tilestream/schemas"
@@ -92,7 +93,7 @@ func called(t *testing.T, session *sdk.ClientSession, tool string, arguments map
 
 // TestQuery asks what may be asked, and what may not.
 func TestQuery(t *testing.T) {
-	session := connected(t, New(warehouse(t)))
+	session := connected(t, New(Config{}, warehouse(t), load.Settings{}))
 	ask := func(sql string, most int) (out struct {
 		Columns   []string
 		Rows      [][]any
@@ -146,7 +147,7 @@ func TestQuery(t *testing.T) {
 
 // TestTools holds what is offered: nothing that writes.
 func TestTools(t *testing.T) {
-	session := connected(t, New(warehouse(t)))
+	session := connected(t, New(Config{}, warehouse(t), load.Settings{}))
 	var names []string
 	for tool, err := range session.Tools(t.Context(), nil) {
 		if err != nil {
@@ -192,7 +193,7 @@ func TestTools(t *testing.T) {
 // TestGuard asks behind the console's guard, with its token and without, and through the command's way to a running consumer.
 func TestGuard(t *testing.T) {
 	look := warehouse(t)
-	s := New(look)
+	s := New(Config{}, look, load.Settings{})
 	mux := http.NewServeMux()
 	s.Route(mux, dashboard.New(dashboard.Config{Token: "s3cret"}, look, slog.New(slog.DiscardHandler)).Guard)
 	server := httptest.NewServer(mux)
@@ -223,7 +224,7 @@ func TestGuard(t *testing.T) {
 
 // TestGone has clients of each protocol leave while the warehouse is at work: it stops.
 func TestGone(t *testing.T) {
-	s := New(warehouse(t))
+	s := New(Config{}, warehouse(t), load.Settings{})
 	mux := http.NewServeMux()
 	s.Route(mux, func(h http.Handler) http.Handler { return h })
 	server := httptest.NewServer(mux)

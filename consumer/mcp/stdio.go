@@ -11,6 +11,7 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"tilestream/consumer/inspect"
+	"tilestream/consumer/load"
 	"tilestream/consumer/sink"
 	"tilestream/internal/ops"
 	"tilestream/schemas"
@@ -19,14 +20,16 @@ import (
 // Command is mcp, for clients that start their servers themselves.
 func Command() ops.Command {
 	var cfg struct {
-		inspect.Settings
+		load.Settings
+		MCP   Config
 		HTTP  ops.HTTP
 		Token ops.Secret `env:"CONSOLE_TOKEN" help:"that of the running consumer, where it has one"`
 	}
 	return ops.Command{
 		Name: "mcp", Summary: "answers agents by the Model Context Protocol on standard input and output; through the running consumer, where one answers at HTTP_ADDR", Config: &cfg,
 		Run: func(ctx context.Context, o ops.Options) error {
-			s := New(cfg.Config(schemas.Resources))
+			look := inspect.Settings{Group: cfg.Load.Group, Kafka: cfg.Kafka, Warehouse: cfg.Warehouse, DataDir: cfg.DataDir}.Config(schemas.Resources)
+			s := New(cfg.MCP, look, cfg.Settings)
 			s.running = &running{token: cfg.Token}
 			if url, err := cfg.HTTP.URL(); err == nil { // off, and nobody is asked
 				s.running.endpoint = url + "/mcp"

@@ -100,11 +100,11 @@ func streaming(t *testing.T) (at string) {
 	return streamingIn(t, filepath.Join(t.TempDir(), "data"))
 }
 
-// streamingIn is streaming with its data in a directory.
-func streamingIn(t *testing.T, dir string) (at string) {
+// streamingIn is streaming with its data in a directory, and with settings.
+func streamingIn(t *testing.T, dir string, env ...string) (at string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program(t))
-	cmd.Env = append(os.Environ(), "DATA_DIR="+dir, "HTTP_ADDR=127.0.0.1:0", "LOG_FORMAT=json")
+	cmd.Env = append(append(os.Environ(), "DATA_DIR="+dir, "HTTP_ADDR=127.0.0.1:0", "LOG_FORMAT=json"), env...)
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -35,6 +35,7 @@ type Config struct {
 	Load      load.Config
 	HTTP      ops.HTTP
 	Console   dashboard.Config
+	MCP       mcp.Config
 	DataDir   string `env:"DATA_DIR, default=tilestream-data" help:"what the embedded stand-ins keep: sample data, Kafka, registry, DuckDB"`
 }
 
@@ -113,7 +114,7 @@ func (r *report) stream(ctx context.Context, cfg Config, projects []*tiledesk.Cl
 	look := inspect.Settings{Group: cfg.Load.Group, Kafka: cfg.Kafka, Warehouse: cfg.Warehouse, DataDir: cfg.DataDir}.Config(r.resources)
 	console := dashboard.New(cfg.Console, look, slog.Default())
 	console.Route(routes)
-	mcp.New(look).Route(routes, console.Guard)
+	mcp.New(cfg.MCP, look, load.Settings{Load: cfg.Load, Kafka: cfg.Kafka, Warehouse: cfg.Warehouse, DataDir: cfg.DataDir}).Route(routes, console.Guard)
 	return cfg.HTTP.During(ctx, routes, func(ctx context.Context) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
