@@ -9,6 +9,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/extensions"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/google/uuid"
 
@@ -103,10 +104,15 @@ func visitsTable(columns ...arrow.Field) sink.Table {
 	return sink.Table{Name: doctorTable, Schema: arrow.NewSchema(fields, nil), Key: "_id", Version: "visited_at", Offset: "_kafka_offset"}
 }
 
-// prepare creates the table, adds a column and widens one.
+// prepare creates the table, adds a column and widens one; of an array, where the warehouse has views, it makes one.
 func (w *warehouse) prepare(ctx context.Context) (string, error) {
 	visits := func(t arrow.DataType) arrow.Field { return arrow.Field{Name: "visits", Type: t, Nullable: true} }
-	for _, t := range []sink.Table{visitsTable(), visitsTable(visits(arrow.PrimitiveTypes.Int32)), visitsTable(visits(arrow.PrimitiveTypes.Int64))} {
+	json, err := extensions.NewJSONType(arrow.BinaryTypes.String)
+	if err != nil {
+		return "", err
+	}
+	pages := arrow.Field{Name: "pages", Type: json, Nullable: true, Metadata: arrow.NewMetadata([]string{"array"}, []string{"true"})}
+	for _, t := range []sink.Table{visitsTable(), visitsTable(visits(arrow.PrimitiveTypes.Int32)), visitsTable(visits(arrow.PrimitiveTypes.Int64), pages)} {
 		if err := w.to.Prepare(ctx, t); err != nil {
 			return "", err
 		}

@@ -53,8 +53,7 @@ func (p *pipeline) sync(t testing.TB) sink.Stats {
 
 func (p *pipeline) loadAll(t testing.TB) (sum sink.Stats) {
 	t.Helper()
-	url, _ := p.to.Address(t.TempDir())
-	to, err := sink.Open(t.Context(), url, p.to.Dataset)
+	to, err := p.to.Open(t.Context(), t.TempDir(), slog.Default())
 	if err != nil {
 		t.Fatal(err)
 	}
