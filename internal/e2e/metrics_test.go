@@ -1,20 +1,15 @@
 package e2e
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -90,61 +85,6 @@ func TestMetricsPage(t *testing.T) {
 	for name := range have {
 		if !shown[name] {
 			t.Errorf("%s is on no board and in no alert", name)
-		}
-	}
-}
-
-// streaming starts the program on its sample data, and returns where it listens once all of that is loaded. It ends with the test.
-func streaming(t *testing.T) (at string) {
-	t.Helper()
-	return streamingIn(t, filepath.Join(t.TempDir(), "data"))
-}
-
-// streamingIn is streaming with its data in a directory, and with settings.
-func streamingIn(t *testing.T, dir string, env ...string) (at string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program(t))
-	cmd.Env = append(append(os.Environ(), "DATA_DIR="+dir, "HTTP_ADDR=127.0.0.1:0", "LOG_FORMAT=json"), env...)
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	said := make(chan string, 1)
-	read := make(chan struct{})
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-read
-		if err := cmd.Wait(); err != nil && t.Context().Err() == nil {
-			t.Errorf("the program ended with %v", err)
-		}
-	})
-	go func() {
-		defer close(read)
-		defer close(said)
-		found := false
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			if m := regexp.MustCompile(`"listening","url":"http://([^"]+)"`).FindStringSubmatch(lines.Text()); m != nil && !found {
-				found = true
-				said <- m[1]
-			}
-		}
-	}()
-	at, ok := <-said
-	if !ok {
-		t.Fatal("the program ended before it served")
-	}
-	waited := time.Now()
-	for ; ; time.Sleep(300 * time.Millisecond) {
-		families := scrape(t, "http://"+at+"/metrics")
-		published, loaded, lag := sum(families, "tilestream_published_records_total"), sum(families, "tilestream_loaded_rows_total"), sum(families, "tilestream_lag_records")
-		if published > 3000 && loaded >= published && lag == 0 {
-			return at
-		}
-		if time.Since(waited) > 2*time.Minute {
-			t.Fatalf("published %v, loaded %v, lag %v", published, loaded, lag)
 		}
 	}
 }
