@@ -7,8 +7,11 @@ import (
 	"tilestream/schemas"
 )
 
-// Field is a column of a table, and what it means.
-type Field struct{ Name, Type, Meaning string }
+// Field is a column of a table, what it means, and the schema version that first had it: 0 for a column that every table has.
+type Field struct {
+	Name, Type, Meaning string
+	Since               int
+}
 
 // system says what the columns mean that every table has.
 var system = map[string]string{
@@ -28,18 +31,18 @@ var system = map[string]string{
 // Describe returns the columns of a resource's table with what they mean, by the newest schema of its topic.
 // There are none where there is no table yet. The version is that of the schema; 0 where it is the one that this program brings.
 func (c Config) Describe(ctx context.Context, r schemas.Resource) (fields []Field, version int, err error) {
-	schema := r.Avro()
 	versions, err := c.Versions(ctx, r.Subject(c.Kafka.Prefix))
 	if err != nil {
 		return nil, 0, err
 	}
-	if len(versions) > 0 {
-		schema, version = versions[0].Schema, versions[0].Version
+	if len(versions) == 0 {
+		versions = []Version{{Schema: r.Avro()}}
 	}
-	decoder, err := schemas.NewDecoder(schema)
+	newest, since, err := decoders(versions)
 	if err != nil {
 		return nil, 0, err
 	}
+	version = versions[0].Version
 	err = c.View(ctx, func(v *sink.View) error {
 		columns, err := v.Columns(ctx, TableOf(r))
 		if err != nil {
@@ -53,9 +56,14 @@ func (c Config) Describe(ctx context.Context, r schemas.Resource) (fields []Fiel
 				fields[at].Meaning = meaning
 			}
 		}
-		for _, f := range decoder.Schema().Fields() {
+		for _, f := range newest.Schema().Fields() {
 			doc, _ := f.Metadata.GetValue("doc")
 			mean(f.Name, doc)
+		}
+		for name, first := range since {
+			if at := v.Find(columns, name); at >= 0 {
+				fields[at].Since = first
+			}
 		}
 		for name, doc := range system {
 			mean(name, doc)
@@ -63,4 +71,22 @@ func (c Config) Describe(ctx context.Context, r schemas.Resource) (fields []Fiel
 		return nil
 	})
 	return fields, version, err
+}
+
+// decoders reads the schemas of a topic, the newest first: its decoder, and which version first had each column.
+func decoders(versions []Version) (newest *schemas.Decoder, since map[string]int, err error) {
+	since = map[string]int{}
+	for i, v := range versions {
+		d, err := schemas.NewDecoder(v.Schema)
+		if err != nil {
+			return nil, nil, err
+		}
+		if i == 0 {
+			newest = d
+		}
+		for _, f := range d.Schema().Fields() {
+			since[f.Name] = v.Version // the oldest comes last
+		}
+	}
+	return newest, since, nil
 }

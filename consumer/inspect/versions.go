@@ -16,7 +16,6 @@ type Version struct {
 	Version, ID int
 	Schema      string
 	Added, Gone []string // fields, against the version before
-	Newest      bool
 }
 
 // Versions are those of a subject, the newest first; none where it has none.
@@ -40,7 +39,7 @@ func (c Config) Versions(ctx context.Context, subject string) ([]Version, error)
 		if json.Indent(&b, []byte(s.Schema.Schema), "", "  ") != nil {
 			b.WriteString(s.Schema.Schema)
 		}
-		v := Version{Version: s.Version, ID: s.ID, Schema: b.String(), Newest: i == len(all)-1}
+		v := Version{Version: s.Version, ID: s.ID, Schema: b.String()}
 		now := fieldsOf(s.Schema.Schema)
 		if i > 0 {
 			v.Added, v.Gone = without(now, before), without(before, now)

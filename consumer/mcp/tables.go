@@ -21,6 +21,7 @@ type column struct {
 	Name    string `json:"name"`
 	Type    string `json:"type"`
 	Meaning string `json:"meaning,omitempty"`
+	Since   int    `json:"since_schema_version,omitempty"` // 0: every table has it
 }
 
 func (s *Server) addTables() {
