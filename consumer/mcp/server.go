@@ -141,13 +141,12 @@ func add[In any](s *Server, tool *sdk.Tool, do func(context.Context, In) (any, e
 
 // resource is the one that an agent names, by itself or as its topic or table.
 func (s *Server) resource(name string) (schemas.Resource, error) {
-	_, last, qualified := strings.Cut(name, ".")
-	if !qualified {
-		last = name
-	}
-	rs, err := schemas.ByName(last)
+	rs, err := schemas.ByName(unqualified(name))
 	if err != nil {
 		return schemas.Resource{}, ops.Usagef("%w", err)
 	}
 	return rs[0], nil
 }
+
+// unqualified is a name without that of its dataset, or the prefix of topics.
+func unqualified(name string) string { return name[strings.LastIndex(name, ".")+1:] }

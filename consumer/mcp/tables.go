@@ -12,8 +12,14 @@ import (
 type table struct {
 	Name     string     `json:"name"` // as SQL knows it
 	Holds    string     `json:"holds"`
-	Columns  int        `json:"columns"`
+	Columns  int        `json:"columns"`   // 0: the table is made with the first record
 	LastLoad *time.Time `json:"last_load"` // null: nothing is loaded yet
+}
+
+// view is one that answers what people ask.
+type view struct {
+	Name  string `json:"name"`
+	Holds string `json:"holds"`
 }
 
 // column is one as an agent is told of it.
@@ -39,8 +45,9 @@ func (s *Server) tables(ctx context.Context) (any, error) {
 		Warehouse string             `json:"warehouse"`
 		SQL       string             `json:"sql"`
 		Tables    []table            `json:"tables"`
+		Views     []view             `json:"views"`
 		Examples  []inspect.Question `json:"examples"`
-	}{s.place(), s.engine(), []table{}, inspect.Questions(s.look.Dataset)}
+	}{s.place(), s.engine(), []table{}, []view{}, inspect.Questions(s.look.Dataset)}
 	err := s.look.View(ctx, func(v *sink.View) error {
 		for _, r := range s.look.Resources {
 			columns, err := v.Columns(ctx, inspect.TableOf(r))
@@ -57,23 +64,41 @@ func (s *Server) tables(ctx context.Context) (any, error) {
 			}
 			out.Tables = append(out.Tables, t)
 		}
+		for _, r := range sink.Reports() {
+			columns, err := v.Columns(ctx, sink.Table{Name: r.Name})
+			if err != nil {
+				return err
+			}
+			if len(columns) > 0 {
+				out.Views = append(out.Views, view{s.look.Dataset + "." + r.Name, r.Holds})
+			}
+		}
 		return nil
 	})
 	return out, err
 }
 
+// described is a table, or a view, with its columns.
+type described struct {
+	Table   string   `json:"table"`
+	Holds   string   `json:"holds"`
+	Schema  int      `json:"schema_version,omitempty"` // 0: the registry has none yet, or it is a view
+	Columns []column `json:"columns"`
+	Note    string   `json:"note"`
+}
+
 func (s *Server) describe(ctx context.Context, name string) (any, error) {
+	for _, r := range sink.Reports() {
+		if r.Name == unqualified(name) {
+			return s.describeView(ctx, r)
+		}
+	}
 	r, err := s.resource(name)
 	if err != nil {
 		return nil, err
 	}
-	out := struct {
-		Table   string   `json:"table"`
-		Holds   string   `json:"holds"`
-		Schema  int      `json:"schema_version"` // 0: the registry has none yet
-		Columns []column `json:"columns"`
-		Note    string   `json:"note"`
-	}{Table: s.look.Dataset + "." + r.Name, Holds: r.Doc(), Columns: []column{}, Note: "Rows of deleted records stay, with _deleted_at set: WHERE _deleted_at IS NULL leaves them out."}
+	out := described{Table: s.look.Dataset + "." + r.Name, Holds: r.Doc(), Columns: []column{},
+		Note: "Rows of deleted records stay, with _deleted_at set: WHERE _deleted_at IS NULL leaves them out. A JSON column that holds arrays has a view TABLE__COLUMN, with a row for each element."}
 	fields, version, err := s.look.Describe(ctx, r)
 	if err != nil {
 		return nil, err
@@ -86,4 +111,19 @@ func (s *Server) describe(ctx context.Context, name string) (any, error) {
 	}
 	out.Schema = version
 	return out, nil
+}
+
+func (s *Server) describeView(ctx context.Context, r sink.Report) (any, error) {
+	out := described{Table: s.look.Dataset + "." + r.Name, Holds: r.Holds, Columns: []column{}, Note: "A view, computed when it is asked: for one conversation the tables are faster."}
+	err := s.look.View(ctx, func(v *sink.View) error {
+		columns, err := v.Columns(ctx, sink.Table{Name: r.Name})
+		for _, c := range columns {
+			out.Columns = append(out.Columns, column{Name: c.Name, Type: c.Type()})
+		}
+		return err
+	})
+	if len(out.Columns) == 0 {
+		out.Note = "There is no such view yet, or REPORT_VIEWS is off."
+	}
+	return out, err
 }

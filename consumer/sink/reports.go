@@ -9,18 +9,29 @@ import (
 // same, whatever the tables have: what cannot be known is null. So a view can be
 // replaced without being dropped, and keeps its grants and what others have built on it. A later version may add columns at the end; it takes none away.
 var reports = []report{
-	{"report_conversations", conversationsReport},
-	{"report_agents_daily", agentsReport},
-	{"report_bots_daily", botsReport},
-	{"report_volume_hourly", volumeReport},
+	{"report_conversations", "A row for each conversation in which somebody has written: when it was opened, answered and closed (waiting_seconds, handling_seconds, duration_seconds), who handled it, rating, tags, messages by side (visitor, agent, bot, system).", conversationsReport},
+	{"report_agents_daily", "A row for each agent, project and day: conversations opened on the day in which the agent takes part, average seconds of waiting and handling, ratings; how many the agent closed, and messages written, on the day.", agentsReport},
+	{"report_bots_daily", "A row for each bot, project and day: conversations opened on the day in which the bot takes part, and of them handled_alone, handed_over and still_open.", botsReport},
+	{"report_volume_hourly", "A row for each project and hour (UTC): conversations opened and closed, messages by side.", volumeReport},
 }
 
 // reportTables are what reports rest on.
 var reportTables = []string{"requests", "conversations", "messages", "members", "bots", "departments"}
 
 type report struct {
-	name string
-	of   func(s *sources) reportSQL
+	name, holds string
+	of          func(s *sources) reportSQL
+}
+
+// Report is a view that answers what people ask, and what it holds.
+type Report struct{ Name, Holds string }
+
+// Reports lists the views that a warehouse with views has, unless they are turned off.
+func Reports() (all []Report) {
+	for _, r := range reports {
+		all = append(all, Report{r.name, r.holds})
+	}
+	return all
 }
 
 // reportSQL is a view: what its columns are, and where they come from.

@@ -53,6 +53,14 @@ func TestMCP(t *testing.T) {
 		if !status.OK || len(status.Topics) < 10 {
 			t.Errorf("status is %+v", status)
 		}
+		var report struct {
+			Holds   string
+			Columns []struct{ Name, Type string }
+		}
+		a.call("describe", map[string]any{"table": "tiledesk.report_conversations"}, &report)
+		if len(report.Columns) < 20 || report.Holds == "" {
+			t.Errorf("the view is %+v", report)
+		}
 		var peeked struct {
 			Records []struct{ Row map[string]any }
 		}
@@ -222,8 +230,12 @@ func longestYesterday(t *testing.T, a agent, s source) {
 	var tables struct {
 		SQL    string
 		Tables []struct{ Name, Holds string }
+		Views  []struct{ Name string }
 	}
 	a.call("tables", nil, &tables)
+	if len(tables.Views) != 4 {
+		t.Errorf("views: %v", tables.Views)
+	}
 	at := slices.IndexFunc(tables.Tables, func(o struct{ Name, Holds string }) bool {
 		return strings.Contains(o.Holds, "One row per conversation")
 	})
