@@ -157,7 +157,7 @@ func duckRejects(err error, columns []duckColumn) error {
 	rejected := &RejectedError{}
 	if m := sourceColumn.FindStringSubmatch(e.Msg); m != nil {
 		if i, err := strconv.Atoi(m[1]); err == nil && i < len(columns) {
-			rejected.Column = columns[i].info.Name
+			rejected.Column = columns[i].name
 		}
 	}
 	// What follows is the value, which may be long and is nobody's business in a log, and the statement.

@@ -49,23 +49,20 @@ func (d *duckDB) merge(ctx context.Context, tx *sql.Tx, b Batch, docs, tombs []i
 
 // versions are the steps of a merge into a table that keeps every version.
 func (m *duckMerge) versions(rows []int) []func(context.Context) (Stats, error) {
-	step := func(statement func(versionSQL) string, returning string) func(context.Context) (Stats, error) {
+	step := func(statement func(versionSQL) string, stats func(changed int64) Stats) func(context.Context) (Stats, error) {
 		return func(ctx context.Context) (Stats, error) {
-			return m.run(ctx, rows, func(source string) string {
-				return statement(versionSQL{duckDialect, m.b, m.table(m.b.Table.Name), source, m.names}) + ` RETURNING ` + returning
+			changed, err := m.run(ctx, rows, func(source string) string {
+				return statement(versionSQL{duckDialect, m.b, m.table(m.b.Table.Name), source, m.names})
 			})
+			return stats(changed), err
 		}
 	}
-	steps := []func(context.Context) (Stats, error){step(versionSQL.insert, "true")}
+	steps := []func(context.Context) (Stats, error){step(versionSQL.insert, func(n int64) Stats { return Stats{Inserted: n} })}
 	if m.b.Again {
-		steps = append(steps, step(versionSQL.again, "false"))
+		steps = append(steps, step(versionSQL.again, func(n int64) Stats { return Stats{Updated: n} }))
 	}
 	if m.b.Table.Mode == History {
-		mend := step(versionSQL.mend, "false")
-		steps = append(steps, func(ctx context.Context) (Stats, error) {
-			_, err := mend(ctx)
-			return Stats{}, err
-		})
+		steps = append(steps, step(versionSQL.mend, func(int64) Stats { return Stats{} }))
 	}
 	return steps
 }
@@ -102,11 +99,14 @@ func (m *duckMerge) fit(ctx context.Context, rows []int) (err error) {
 		if err != nil {
 			return err
 		}
-		c, err := newDuckColumn(f.Name, a, rows)
+		c, err := newDuckColumn(i, f.Name, a, rows)
 		if err != nil {
 			return err
 		}
-		q, from := duckQuote(f.Name), fmt.Sprint("c", i)
+		if f.Name == m.b.Table.Key {
+			c.same = false // even of one row: there must be something to join
+		}
+		q, from := duckQuote(f.Name), c.info.Name
 		if k == kindJSON {
 			from += "::JSON" // the cast checks it
 		}
@@ -166,26 +166,44 @@ func (m *duckMerge) again(ctx context.Context, rows []int) (Stats, error) {
 	if len(differ) == 0 {
 		return Stats{}, nil
 	}
-	return m.run(ctx, rows, func(source string) string {
+	changed, err := m.run(ctx, rows, func(source string) string {
 		return fmt.Sprintf(`MERGE INTO %s AS held USING %s AS fresh ON held.%s = fresh.%[3]s
-			WHEN MATCHED AND %s = %s AND (%s) THEN UPDATE SET %s RETURNING false`,
+			WHEN MATCHED AND %s = %s AND (%s) THEN UPDATE SET %s`,
 			m.table(m.b.Table.Name), source, duckQuote(m.b.Table.Key), m.document("fresh"), m.document("held"), strings.Join(differ, " OR "), strings.Join(set, ", "))
 	})
+	return Stats{Updated: changed}, err
 }
 
-// upsert inserts the rows, or updates those that are held.
+// upsert inserts the rows, or updates those that are held. How many it has inserted is told by counting the table, which reads none of it:
+// RETURNING would keep a copy of all rows, a third of the merge.
 func (m *duckMerge) upsert(ctx context.Context, rows []int, columns []string, from string, set []string, where string) (Stats, error) {
 	key := duckQuote(m.b.Table.Key)
 	values := make([]string, len(columns))
 	for i, q := range columns {
 		values[i] = "fresh." + q
 	}
-	return m.run(ctx, rows, func(source string) string {
+	before, err := m.count(ctx)
+	if err != nil {
+		return Stats{}, err
+	}
+	changed, err := m.run(ctx, rows, func(source string) string {
 		return fmt.Sprintf(`MERGE INTO %s AS held USING (FROM %s AS fresh %s) AS fresh ON held.%s = fresh.%[4]s
-			WHEN MATCHED AND %[5]s THEN UPDATE SET %s WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)
-			RETURNING merge_action = 'INSERT'`,
+			WHEN MATCHED AND %[5]s THEN UPDATE SET %s WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)`,
 			m.table(m.b.Table.Name), source, from, key, where, strings.Join(set, ", "), strings.Join(columns, ", "), strings.Join(values, ", "))
 	})
+	if err != nil {
+		return Stats{}, err
+	}
+	after, err := m.count(ctx)
+	return Stats{Inserted: after - before, Updated: changed - (after - before)}, err
+}
+
+// count returns how many rows the table has.
+func (m *duckMerge) count(ctx context.Context) (rows int64, err error) {
+	if err := m.tx.QueryRowContext(ctx, "SELECT count(*) FROM "+m.table(m.b.Table.Name)).Scan(&rows); err != nil {
+		return 0, fmt.Errorf("count the rows: %w", err)
+	}
+	return rows, nil
 }
 
 // remember keeps the newest tombstone of each key.
@@ -194,8 +212,7 @@ func (m *duckMerge) remember(ctx context.Context, rows []int) (Stats, error) {
 	_, err := m.run(ctx, rows, func(source string) string {
 		return fmt.Sprintf(`INSERT INTO %s AS held SELECT %s, %s, %s, %s FROM %s
 			ON CONFLICT DO UPDATE SET deleted_at = EXCLUDED.deleted_at, deleted_offset = EXCLUDED.deleted_offset
-			WHERE (EXCLUDED.deleted_at, EXCLUDED.deleted_offset) > (held.deleted_at, held.deleted_offset)
-			RETURNING false`,
+			WHERE (EXCLUDED.deleted_at, EXCLUDED.deleted_offset) > (held.deleted_at, held.deleted_offset)`,
 			m.table(deletedTable), duckLiteral(t.Name), duckQuote(t.Key), duckQuote(t.Deleted), duckQuote(t.DeletedOffset), source)
 	})
 	return Stats{}, err
@@ -204,29 +221,34 @@ func (m *duckMerge) remember(ctx context.Context, rows []int) (Stats, error) {
 // remove deletes rows that are older than a tombstone.
 func (m *duckMerge) remove(ctx context.Context, rows []int) (Stats, error) {
 	t := m.b.Table
-	return m.run(ctx, rows, func(source string) string {
+	changed, err := m.run(ctx, rows, func(source string) string {
 		return fmt.Sprintf(`DELETE FROM %s AS held USING %s AS gone
-			WHERE gone.table_name = %s AND gone.key = held.%s AND %s > %s AND gone.key IN (SELECT %[4]s FROM %[7]s)
-			RETURNING false`,
+			WHERE gone.table_name = %s AND gone.key = held.%s AND %s > %s AND gone.key IN (SELECT %[4]s FROM %[7]s)`,
 			m.table(t.Name), m.table(deletedTable), duckLiteral(t.Name), duckQuote(t.Key), m.gone(), m.document("held"), source)
 	})
+	return Stats{Updated: changed}, err
 }
 
 // duckSlice is how many bytes of rows a statement is shown at most. A join holds them in memory about four times over, none of
 // which can be spilled, and that beside rows that wait for a checkpoint: an eighth of duckMemory.
 const duckSlice = 24 << 20
 
-// run shows rows to a statement that returns, for each row that it changes, whether it was inserted.
-func (m *duckMerge) run(ctx context.Context, rows []int, statement func(source string) string) (stats Stats, err error) {
+// run shows rows to a statement, and returns how many rows it has changed.
+func (m *duckMerge) run(ctx context.Context, rows []int, statement func(source string) string) (changed int64, err error) {
 	for _, slice := range m.slices(rows) {
-		done, err := m.runSlice(ctx, slice, statement)
+		source, done := m.show(slice)
+		result, err := m.tx.ExecContext(ctx, statement(source))
+		done()
 		if err != nil {
-			return Stats{}, err
+			return 0, duckRejects(err, m.columns)
 		}
-		stats.Inserted += done.Inserted
-		stats.Updated += done.Updated
+		n, err := result.RowsAffected()
+		if err != nil {
+			return 0, err
+		}
+		changed += n
 	}
-	return stats, nil
+	return changed, nil
 }
 
 // slices cuts rows into pieces of at most duckSlice bytes, or of one row.
@@ -245,31 +267,28 @@ func (m *duckMerge) slices(rows []int) (pieces [][]int) {
 	return append(pieces, rows[from:])
 }
 
-func (m *duckMerge) runSlice(ctx context.Context, rows []int, statement func(source string) string) (stats Stats, err error) {
-	src := &duckRows{columns: m.columns, rows: rows}
-	id := src.show()
-	defer shownRows.Delete(id)
-	source := fmt.Sprintf("(SELECT %s FROM %s(%d))", strings.Join(m.selected, ", "), rowsFunction, id)
-	changes, err := m.tx.QueryContext(ctx, statement(source))
-	if err != nil {
-		return Stats{}, duckRejects(err, m.columns)
-	}
-	defer changes.Close()
-	for changes.Next() {
-		var inserted bool
-		if err := changes.Scan(&inserted); err != nil {
-			return Stats{}, err
+// show makes rows a source of SQL until done is called. What is the same in all rows is shown as one row, which joins each: putting texts into
+// DuckDB's chunks is a call for each.
+func (m *duckMerge) show(rows []int) (source string, done func()) {
+	var from []string
+	var ids []int64
+	for _, part := range []*duckRows{{rows: rows}, {rows: rows[:min(1, len(rows))], same: true}} {
+		for _, c := range m.columns {
+			if c.same == part.same {
+				part.columns = append(part.columns, c)
+			}
 		}
-		if inserted {
-			stats.Inserted++
-		} else {
-			stats.Updated++
+		if len(part.columns) > 0 {
+			id := part.show()
+			ids = append(ids, id)
+			from = append(from, fmt.Sprintf("%s(%d)", rowsFunction, id))
 		}
 	}
-	if err := changes.Err(); err != nil {
-		return Stats{}, duckRejects(err, m.columns)
+	return fmt.Sprintf("(SELECT %s FROM %s)", strings.Join(m.selected, ", "), strings.Join(from, ", ")), func() {
+		for _, id := range ids {
+			shownRows.Delete(id)
+		}
 	}
-	return stats, nil
 }
 
 // document is what orders the version that a row holds; rows of a batch without the version's column count as undated, and

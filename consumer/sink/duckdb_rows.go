@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -53,6 +54,7 @@ func registerRows(db *sql.DB) error {
 type duckRows struct {
 	columns []duckColumn
 	rows    []int // what is left
+	same    bool  // as of its columns
 }
 
 func (r *duckRows) show() int64 {
@@ -65,7 +67,6 @@ func (r *duckRows) ColumnInfos() []duckdb.ColumnInfo {
 	infos := make([]duckdb.ColumnInfo, len(r.columns))
 	for i, c := range r.columns {
 		infos[i] = c.info
-		infos[i].Name = fmt.Sprint("c", i)
 	}
 	return infos
 }
@@ -88,42 +89,79 @@ func (r *duckRows) FillChunk(chunk duckdb.DataChunk) error {
 }
 
 type duckColumn struct {
-	info   duckdb.ColumnInfo
-	values arrow.Array // as fit returns them
+	name   string            // the table's
+	info   duckdb.ColumnInfo // named as in the source
+	values arrow.Array       // as fit returns them
+	same   bool              // in all rows
 }
 
 // newDuckColumn checks the values of the rows: DuckDB's own answer to text that is not UTF-8 is null, and to a time that
 // it cannot hold another one.
-func newDuckColumn(name string, a arrow.Array, rows []int) (duckColumn, error) {
+func newDuckColumn(number int, name string, a arrow.Array, rows []int) (duckColumn, error) {
+	c := duckColumn{name: name, info: duckdb.ColumnInfo{Name: fmt.Sprint("c", number)}, values: a}
 	var typ duckdb.Type
+	check := func(int) error { return nil }
 	switch a := a.(type) {
 	case *array.String:
 		typ = duckdb.TYPE_VARCHAR
-		for _, i := range rows {
-			if a.IsValid(i) && !utf8.ValidString(a.Value(i)) {
-				return duckColumn{}, &RejectedError{Column: name, Err: errors.New("the text is not UTF-8")}
+		c.same = allSame(rows, a, a.Value)
+		check = func(i int) error {
+			if !utf8.ValidString(a.Value(i)) {
+				return errors.New("the text is not UTF-8")
 			}
+			return nil
 		}
 	case *array.Timestamp:
 		typ = duckdb.TYPE_TIMESTAMP_TZ
-		for _, i := range rows {
-			if ms := int64(a.Value(i)); a.IsValid(i) && (ms < duckFirst || ms > duckLast) {
-				return duckColumn{}, &RejectedError{Column: name, Err: fmt.Errorf("the time is outside of what DuckDB holds, 290309 BC to 294247 AD: %d ms since 1970", ms)}
+		c.same = allSame(rows, a, a.Value)
+		check = func(i int) error {
+			if ms := int64(a.Value(i)); ms < duckFirst || ms > duckLast {
+				return fmt.Errorf("the time is outside of what DuckDB holds, 290309 BC to 294247 AD: %d ms since 1970", ms)
 			}
+			return nil
 		}
 	case *array.Int64:
 		typ = duckdb.TYPE_BIGINT
+		c.same = allSame(rows, a, a.Value)
 	case *array.Int32:
 		typ = duckdb.TYPE_INTEGER
+		c.same = allSame(rows, a, a.Value)
 	case *array.Float64:
 		typ = duckdb.TYPE_DOUBLE
+		c.same = allSame(rows, a, func(i int) uint64 { return math.Float64bits(a.Value(i)) })
 	case *array.Boolean:
 		typ = duckdb.TYPE_BOOLEAN
+		c.same = allSame(rows, a, a.Value)
 	default:
 		return duckColumn{}, fmt.Errorf("column %s: no DuckDB form of %s", name, a.DataType())
 	}
-	info, err := duckdb.NewTypeInfo(typ)
-	return duckColumn{duckdb.ColumnInfo{Name: name, T: info}, a}, err
+	if c.same {
+		rows = rows[:min(1, len(rows))]
+	}
+	for _, i := range rows {
+		if a.IsNull(i) {
+			continue
+		}
+		if err := check(i); err != nil {
+			return duckColumn{}, &RejectedError{Column: name, Err: err}
+		}
+	}
+	var err error
+	c.info.T, err = duckdb.NewTypeInfo(typ)
+	return c, err
+}
+
+// allSame tells whether rows of a column have one value, or none at all.
+func allSame[T comparable](rows []int, a arrow.Array, value func(int) T) bool {
+	if len(rows) == 0 {
+		return true
+	}
+	first := rows[0]
+	if a.IsNull(first) {
+		return !slices.ContainsFunc(rows, a.IsValid)
+	}
+	want := value(first)
+	return !slices.ContainsFunc(rows, func(i int) bool { return a.IsNull(i) || value(i) != want })
 }
 
 // Timestamps of DuckDB are microseconds since 1970, in 64 bits (docs, "Timestamp Types"); here in milliseconds.
