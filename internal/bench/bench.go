@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
@@ -38,9 +39,9 @@ type bench struct {
 
 // A trial is something that is measured.
 type trial struct {
-	name string
-	raw  string // the trial that does the same with the warehouse's own means; "" for none
-	run  func(ctx context.Context) (cost, error)
+	name   string
+	beside []string // trials that do the same by other means: the warehouse's own, or another program
+	run    func(ctx context.Context) (cost, error)
 }
 
 func (b *bench) run(ctx context.Context, out io.Writer) (err error) {
@@ -59,7 +60,7 @@ func (b *bench) run(ctx context.Context, out io.Writer) (err error) {
 	for _, group := range []struct {
 		name string
 		of   func(context.Context) ([]trial, error)
-	}{{"postgres", b.postgres}, {"duckdb", b.duckDB}, {"files", b.files}, {"extract", b.extract}, {"end to end", b.endToEnd}} {
+	}{{"decode", b.decode}, {"postgres", b.postgres}, {"duckdb", b.duckDB}, {"files", b.files}, {"extract", b.extract}, {"end to end", b.endToEnd}} {
 		if !strings.HasPrefix(group.name, b.only) && !strings.HasPrefix(b.only, group.name) {
 			continue
 		}
@@ -89,7 +90,7 @@ func (b *bench) run(ctx context.Context, out io.Writer) (err error) {
 // wanted tells whether a trial is what another one is held against.
 func (b *bench) wanted(trials []trial, name string) bool {
 	for _, t := range trials {
-		if t.raw == name && strings.HasPrefix(t.name, b.only) {
+		if slices.Contains(t.beside, name) && strings.HasPrefix(t.name, b.only) {
 			return true
 		}
 	}

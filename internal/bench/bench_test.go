@@ -13,7 +13,7 @@ func TestBench(t *testing.T) {
 	if err := b.run(t.Context(), &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"the embedded Kafka", "3000 messages", "files, raw", "extract and publish", "end to end, duckdb"} {
+	for _, want := range []string{"the embedded Kafka", "3000 messages", "files, raw", "decode, a core, goavro", "extract and publish", "end to end, duckdb"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}

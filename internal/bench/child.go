@@ -16,15 +16,21 @@ import (
 type cost struct {
 	rows int
 	took time.Duration
-	cpu  time.Duration // of the process of ours, user and system; 0: not known
+	cpu  time.Duration // of the process that is measured, user and system; 0: not known
 	rss  int64         // most bytes resident; 0: not known
 	disk int64         // bytes in the warehouse; 0: not known
+
+	server time.Duration // CPU of PostgreSQL; 0: not known
+	allocs float64       // per row; 0: not known
 }
 
 func (c cost) rate() float64 { return float64(c.rows) / c.took.Seconds() }
 
 // perMillion is the seconds of CPU that a million rows take.
 func (c cost) perMillion() float64 { return c.cpu.Seconds() / float64(c.rows) * 1e6 }
+
+// serverPerMillion is the same of PostgreSQL.
+func (c cost) serverPerMillion() float64 { return c.server.Seconds() / float64(c.rows) * 1e6 }
 
 // child runs a program of ours with -once, and watches it.
 func (b *bench) child(ctx context.Context, program string, env map[string]string) (c cost, err error) {

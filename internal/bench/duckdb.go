@@ -16,34 +16,49 @@ import (
 
 // duckDB measures loads into a file, beside MERGE and INSERT of the same rows from tables in memory: nothing gets rows into a file faster.
 func (b *bench) duckDB(context.Context) ([]trial, error) {
-	load := func(ctx context.Context, mode string) (string, cost, error) {
-		file := fresh("warehouse") + ".duckdb"
+	load := func(ctx context.Context, file, mode string, held int) (cost, error) {
 		url := b.fileURL("duckdb", file)
-		file = filepath.Join(b.dir, file)
-		c, err := b.load(ctx, url, "tiledesk", mode, func() (int, error) { return rowsIn(ctx, url, "tiledesk") })
+		c, err := b.load(ctx, url, "tiledesk", mode, func() (int, error) {
+			n, err := rowsIn(ctx, url, "tiledesk")
+			return n - held, err
+		})
 		if err == nil {
-			c.disk, err = size(file)
-		}
-		return file, c, err
-	}
-	raw := &rawDuckDB{b: b}
-	b.close = append([]func() error{raw.close}, b.close...)
-	upsert := func(ctx context.Context) (cost, error) {
-		file, c, err := load(ctx, "")
-		if err == nil && raw.db == nil {
-			err = raw.take(ctx, file)
+			c.disk, err = size(filepath.Join(b.dir, file))
 		}
 		return c, err
 	}
-	return []trial{
-		{"duckdb, upsert", "duckdb, raw upsert", upsert},
-		{"duckdb, raw upsert", "", func(ctx context.Context) (cost, error) { return raw.load(ctx, raw.upsert) }},
-		{"duckdb, append", "duckdb, raw append", func(ctx context.Context) (cost, error) {
-			_, c, err := load(ctx, "append")
-			return c, err
+	name := func() string { return fresh("warehouse") + ".duckdb" }
+	raw := &rawDuckDB{b: b}
+	b.close = append([]func() error{raw.close}, b.close...)
+	upsert := func(ctx context.Context) (cost, error) {
+		file := name()
+		c, err := load(ctx, file, "", 0)
+		if err == nil && raw.db == nil {
+			err = raw.take(ctx, filepath.Join(b.dir, file))
+		}
+		return c, err
+	}
+	trials := []trial{
+		{"duckdb, upsert", []string{"duckdb, raw upsert"}, upsert},
+		{"duckdb, raw upsert", nil, func(ctx context.Context) (cost, error) { return raw.load(ctx, raw.upsert, 0) }},
+		{"duckdb, append", []string{"duckdb, raw append"}, func(ctx context.Context) (cost, error) {
+			return load(ctx, name(), "append", 0)
 		}},
-		{"duckdb, raw append", "", func(ctx context.Context) (cost, error) { return raw.load(ctx, raw.append) }},
-	}, nil
+		{"duckdb, raw append", nil, func(ctx context.Context) (cost, error) { return raw.load(ctx, raw.append, 0) }},
+	}
+	if b.held > 0 {
+		held := fmt.Sprintf("upsert into %d rows", b.held)
+		trials = append(trials,
+			trial{"duckdb, " + held, []string{"duckdb, raw " + held}, func(ctx context.Context) (cost, error) {
+				file := name()
+				if err := raw.fill(ctx, filepath.Join(b.dir, file), "tiledesk", b.held); err != nil {
+					return cost{}, err
+				}
+				return load(ctx, file, "", b.held)
+			}},
+			trial{"duckdb, raw " + held, nil, func(ctx context.Context) (cost, error) { return raw.load(ctx, raw.upsert, b.held) }})
+	}
+	return trials, nil
 }
 
 func size(file string) (int64, error) {
@@ -104,10 +119,22 @@ func (r *rawDuckDB) do(ctx context.Context, statements ...string) error {
 	return nil
 }
 
-// load writes the batches, a transaction for each, into a file that is new.
-func (r *rawDuckDB) load(ctx context.Context, write func(batch string) string) (c cost, err error) {
+// fill makes a file whose table has so many other rows: short ones, whose keys are as long as any and in no order.
+func (r *rawDuckDB) fill(ctx context.Context, file, schema string, rows int) error {
+	return r.do(ctx, fmt.Sprintf("ATTACH '%s' AS raw", file), "CREATE SCHEMA IF NOT EXISTS raw."+schema,
+		"CREATE TABLE raw."+schema+".messages AS FROM "+r.batches[0]+" LIMIT 0",
+		fmt.Sprintf(`INSERT INTO raw.%s.messages (_id, text, updated_at, _kafka_partition, _kafka_offset)
+			SELECT substr(md5(i::VARCHAR), 1, 24), 'short', now(), 0, i FROM range(%d) AS r(i)`, schema, rows),
+		"DETACH raw")
+}
+
+// load writes the batches, a transaction for each, into a file that is new, or has so many other rows.
+func (r *rawDuckDB) load(ctx context.Context, write func(batch string) string, held int) (c cost, err error) {
 	file := filepath.Join(r.b.dir, fresh("raw")+".duckdb")
-	if err := r.do(ctx, fmt.Sprintf("ATTACH '%s' AS raw", file), "CREATE TABLE raw.messages AS FROM "+r.batches[0]+" LIMIT 0"); err != nil {
+	if err := r.fill(ctx, file, "main", held); err != nil {
+		return c, err
+	}
+	if err := r.do(ctx, fmt.Sprintf("ATTACH '%s' AS raw", file)); err != nil {
 		return c, err
 	}
 	began := time.Now()

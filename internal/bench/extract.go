@@ -16,7 +16,7 @@ func (b *bench) extract(context.Context) ([]trial, error) {
 	if err := b.fillDesk(); err != nil {
 		return nil, err
 	}
-	return []trial{{"extract and publish", "", func(ctx context.Context) (cost, error) {
+	return []trial{{"extract and publish", nil, func(ctx context.Context) (cost, error) {
 		return b.whole(ctx, "producer", map[string]string{"KAFKA_TOPIC_PREFIX": fresh(b.kafka.Prefix)})
 	}}}, nil
 }

@@ -22,7 +22,7 @@ import (
 func (b *bench) files(context.Context) ([]trial, error) {
 	raw := &rawParquet{}
 	return []trial{
-		{"files", "files, raw", func(ctx context.Context) (cost, error) {
+		{"files", []string{"files, raw"}, func(ctx context.Context) (cost, error) {
 			dir := fresh("files")
 			c, err := b.load(ctx, b.fileURL("file", dir), "tiledesk", "", func() (int, error) {
 				n := 0
@@ -37,7 +37,7 @@ func (b *bench) files(context.Context) ([]trial, error) {
 			}
 			return c, err
 		}},
-		{"files, raw", "", raw.write},
+		{"files, raw", nil, raw.write},
 	}, nil
 }
 

@@ -16,8 +16,8 @@ func main() {
 	var b bench
 	flag.IntVar(&b.rows, "rows", 200_000, "messages, of about 1 KB")
 	flag.IntVar(&b.runs, "runs", 5, "how often each is measured, in turns")
-	flag.IntVar(&b.held, "held", 0, "also load PostgreSQL where the table has so many other rows")
-	flag.StringVar(&b.only, "only", "", "measure what begins with `TEXT`: postgres, duckdb, files, extract, end to end; or idle, which is measured only then")
+	flag.IntVar(&b.held, "held", 0, "also load PostgreSQL and DuckDB where the table has so many other rows")
+	flag.StringVar(&b.only, "only", "", "measure what begins with `TEXT`: decode, postgres, duckdb, files, extract, end to end; or idle, which is measured only then")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

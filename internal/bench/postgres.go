@@ -5,11 +5,15 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"tilestream/internal/bench/messages"
 )
 
 // batch is how many rows are loaded at once by what we are held against.
@@ -34,6 +38,7 @@ func (b *bench) postgres(ctx context.Context) ([]trial, error) {
 	}
 	load := func(ctx context.Context, dataset, mode string, held int) (cost, error) {
 		table := pgx.Identifier{dataset, "messages"}.Sanitize()
+		before := postgresCPU()
 		c, err := b.load(ctx, server, dataset, mode, func() (int, error) {
 			n, err := rowsIn(ctx, server, dataset)
 			return n - held, err
@@ -41,6 +46,7 @@ func (b *bench) postgres(ctx context.Context) ([]trial, error) {
 		if err != nil {
 			return c, err
 		}
+		c.server = postgresCPU() - before
 		return c, db.QueryRow(ctx, "SELECT pg_total_relation_size($1)", table).Scan(&c.disk)
 	}
 	var full string // a dataset that has all rows, once there is one
@@ -55,23 +61,26 @@ func (b *bench) postgres(ctx context.Context) ([]trial, error) {
 		return c, err
 	}
 	trials := []trial{
-		{"postgres, upsert", "postgres, raw upsert", upsert},
-		{"postgres, raw upsert", "", func(ctx context.Context) (cost, error) { return raw.load(ctx, dataset()) }},
-		{"postgres, upsert of rows that are there", "postgres, raw upsert of rows that are there", func(ctx context.Context) (cost, error) { return load(ctx, full, "", 0) }},
-		{"postgres, raw upsert of rows that are there", "", func(ctx context.Context) (cost, error) { return raw.again(ctx) }},
-		{"postgres, append", "postgres, raw upsert", func(ctx context.Context) (cost, error) { return load(ctx, dataset(), "append", 0) }},
+		{"postgres, upsert", []string{"postgres, raw upsert", "postgres, Kafka Connect"}, upsert},
+		{"postgres, raw upsert", nil, func(ctx context.Context) (cost, error) { return raw.load(ctx, dataset()) }},
+		{"postgres, upsert of rows that are there", []string{"postgres, raw upsert of rows that are there"}, func(ctx context.Context) (cost, error) { return load(ctx, full, "", 0) }},
+		{"postgres, raw upsert of rows that are there", nil, func(ctx context.Context) (cost, error) { return raw.again(ctx) }},
+		{"postgres, append", []string{"postgres, raw upsert"}, func(ctx context.Context) (cost, error) { return load(ctx, dataset(), "append", 0) }},
+	}
+	if libs := os.Getenv("TEST_CONNECT_LIBS"); libs != "" {
+		trials = append(trials, trial{"postgres, Kafka Connect", nil, func(ctx context.Context) (cost, error) { return b.connect(ctx, db, server, libs, dataset()) }})
 	}
 	if b.held > 0 {
 		held := fmt.Sprintf("upsert into %d rows", b.held)
 		trials = append(trials,
-			trial{"postgres, " + held, "postgres, raw " + held, func(ctx context.Context) (cost, error) {
+			trial{"postgres, " + held, []string{"postgres, raw " + held}, func(ctx context.Context) (cost, error) {
 				d := dataset()
 				if err := raw.fill(ctx, d, b.held); err != nil {
 					return cost{}, err
 				}
 				return load(ctx, d, "", b.held)
 			}},
-			trial{"postgres, raw " + held, "", func(ctx context.Context) (cost, error) {
+			trial{"postgres, raw " + held, nil, func(ctx context.Context) (cost, error) {
 				if err := raw.fill(ctx, dataset(), b.held); err != nil {
 					return cost{}, err
 				}
@@ -162,7 +171,7 @@ func (r *rawPostgres) again(ctx context.Context) (cost, error) {
 	}
 	merge := fmt.Sprintf(`INSERT INTO %s AS held SELECT * FROM stage ON CONFLICT (_id) DO UPDATE SET %s
 		WHERE (held.updated_at, held._kafka_offset) < (EXCLUDED.updated_at, EXCLUDED._kafka_offset)`, r.filled, strings.Join(set, ", "))
-	began := time.Now()
+	began, before := time.Now(), postgresCPU()
 	for _, rows := range r.batches {
 		if err := pgx.BeginFunc(ctx, r.db, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, "CREATE TEMP TABLE stage (LIKE "+r.filled+") ON COMMIT DROP"); err != nil {
@@ -177,6 +186,18 @@ func (r *rawPostgres) again(ctx context.Context) (cost, error) {
 			return cost{}, err
 		}
 	}
-	c := cost{rows: r.rows, took: time.Since(began)}
+	c := cost{rows: r.rows, took: time.Since(began), server: postgresCPU() - before}
 	return c, r.db.QueryRow(ctx, "SELECT pg_total_relation_size($1)", r.filled).Scan(&c.disk)
+}
+
+// postgresCPU is what the servers on this machine have taken so far; 0 where PostgreSQL is elsewhere.
+func postgresCPU() (took time.Duration) {
+	names, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, name := range names {
+		if comm, _ := os.ReadFile(name); string(comm) == "postgres\n" {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+			took += messages.CPU(pid)
+		}
+	}
+	return took
 }

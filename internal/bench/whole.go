@@ -47,8 +47,9 @@ func (b *bench) endToEnd(ctx context.Context) ([]trial, error) {
 		}}
 		if python != "" {
 			for _, how := range []string{"as installed", "tuned"} {
-				end.raw = fmt.Sprintf("end to end, %s, dlt %s", warehouse, how)
-				trials = append(trials, trial{end.raw, "", func(ctx context.Context) (cost, error) {
+				name := fmt.Sprintf("end to end, %s, dlt %s", warehouse, how)
+				end.beside = append(end.beside, name)
+				trials = append(trials, trial{name, nil, func(ctx context.Context) (cost, error) {
 					return into(func(url, dataset string) (cost, error) { return b.dlt(ctx, python, url, dataset, how) })
 				}})
 			}
