@@ -44,7 +44,8 @@ func (w *writer) read(d *draft, doc []byte) error {
 		return err
 	}
 	d.text = d.text[:0]
-	for i, f := range w.fields {
+	for i := range w.fields { // which are long to copy
+		f := &w.fields[i]
 		if f.collects || f.variant {
 			continue
 		}
@@ -52,8 +53,8 @@ func (w *writer) read(d *draft, doc []byte) error {
 			return fmt.Errorf("it has no text under %q", f.name)
 		}
 	}
-	for i, f := range w.fields {
-		if f.variant {
+	for i := range w.fields {
+		if f := &w.fields[i]; f.variant {
 			d.values[i] = d.fillVariant(i, f)
 		}
 	}
@@ -65,7 +66,8 @@ func (w *writer) read(d *draft, doc []byte) error {
 // are dropped.
 func (w *writer) write(d *draft, header []byte, dropped []int) []byte {
 	d.body = append(d.body[:0], header...)
-	for i, f := range w.fields {
+	for i := range w.fields {
+		f := &w.fields[i]
 		if f.collects {
 			extra := d.collect(dropped)
 			d.values[i] = datum{ok: extra != nil, kind: kindJSON, text: extra}
@@ -96,7 +98,7 @@ func (f *writerField) append(body []byte, v datum) []byte {
 }
 
 // fill returns the first of the field's values that fits it.
-func (d *draft) fill(i int, f writerField) datum {
+func (d *draft) fill(i int, f *writerField) datum {
 	d.exact[i] = false
 	for n, slot := range f.slots {
 		for _, k := range f.kinds {
@@ -116,7 +118,7 @@ func (d *draft) fill(i int, f writerField) datum {
 }
 
 // fillVariant returns a value that the field it belongs to has no place for, where it is of the variant's kind.
-func (d *draft) fillVariant(i int, f writerField) datum {
+func (d *draft) fillVariant(i int, f *writerField) datum {
 	d.exact[i] = false
 	raw := d.found[f.slots[0]]
 	if len(raw) == 0 || f.of >= 0 && (d.values[f.of].ok || d.exact[f.of]) {

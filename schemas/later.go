@@ -156,8 +156,8 @@ func (l *later) fill(r *row) {
 		return // somebody else has written it
 	}
 	d.text = d.text[:0]
-	for i, f := range l.fields {
-		v := &d.values[i]
+	for i := range l.fields {
+		f, v := &l.fields[i], &d.values[i]
 		if f.variant {
 			*v = d.fillVariant(i, f)
 		} else {

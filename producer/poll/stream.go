@@ -242,8 +242,10 @@ func (s *stream) records(ctx context.Context, page tiledesk.Page) (records []*kg
 	}
 	topic := s.resource.Topic(s.kafka.Prefix)
 	records = make([]*kgo.Record, 0, len(page.Docs)+len(page.Deleted)+1)
-	for _, doc := range page.Docs {
-		r := &kgo.Record{Topic: topic, Key: []byte(doc.ID), Headers: headers, Timestamp: extracted}
+	made := make([]kgo.Record, len(page.Docs)) // one piece of memory for a page
+	for i, doc := range page.Docs {
+		r := &made[i]
+		*r = kgo.Record{Topic: topic, Key: []byte(doc.ID), Headers: headers, Timestamp: extracted}
 		value, discarded, err := s.encode(ctx, doc.JSON)
 		if r.Value = value; err == nil {
 			err = fits(r)
