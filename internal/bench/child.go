@@ -16,7 +16,7 @@ import (
 type cost struct {
 	rows int
 	took time.Duration
-	cpu  time.Duration // of the process that is measured, user and system; 0: not known
+	cpu  time.Duration // of the process that is measured, user and system; the bench's own where that does the work; 0: not known
 	rss  int64         // most bytes resident; 0: not known
 	disk int64         // bytes in the warehouse; 0: not known
 

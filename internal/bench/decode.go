@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 
@@ -56,7 +57,7 @@ func (b *bench) decode(ctx context.Context) ([]trial, error) {
 		return func(context.Context) (c cost, err error) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			began := time.Now()
+			began, cpu := time.Now(), messages.CPU(os.Getpid())
 			for c.rows < b.rows {
 				for _, body := range bodies {
 					if err := one(body); err != nil {
@@ -66,7 +67,7 @@ func (b *bench) decode(ctx context.Context) ([]trial, error) {
 				end()
 				c.rows += len(bodies)
 			}
-			c.took = time.Since(began)
+			c.took, c.cpu = time.Since(began), messages.CPU(os.Getpid())-cpu
 			runtime.ReadMemStats(&after)
 			c.allocs = float64(after.Mallocs-before.Mallocs) / float64(c.rows)
 			return c, nil

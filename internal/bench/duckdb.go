@@ -12,6 +12,8 @@ import (
 	"time"
 
 	_ "github.com/duckdb/duckdb-go/v2"
+
+	"tilestream/internal/bench/messages"
 )
 
 // duckDB measures loads into a file, beside MERGE and INSERT of the same rows from tables in memory: nothing gets rows into a file faster.
@@ -137,7 +139,7 @@ func (r *rawDuckDB) load(ctx context.Context, write func(batch string) string, h
 	if err := r.do(ctx, fmt.Sprintf("ATTACH '%s' AS raw", file)); err != nil {
 		return c, err
 	}
-	began := time.Now()
+	began, before := time.Now(), messages.CPU(os.Getpid())
 	for _, b := range r.batches {
 		if err := r.do(ctx, write(b)); err != nil {
 			return c, err
@@ -146,7 +148,7 @@ func (r *rawDuckDB) load(ctx context.Context, write func(batch string) string, h
 	if err := r.do(ctx, "DETACH raw"); err != nil { // which writes what is in its log to its place, as the consumer's end does
 		return c, err
 	}
-	c.rows, c.took = r.b.rows, time.Since(began)
+	c.rows, c.took, c.cpu = r.b.rows, time.Since(began), messages.CPU(os.Getpid())-before
 	c.disk, err = size(file)
 	return c, err
 }

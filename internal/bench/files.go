@@ -16,6 +16,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"tilestream/internal/bench/messages"
 )
 
 // files measures loads into Parquet on this disk, beside the Parquet writer alone.
@@ -96,7 +98,7 @@ func (r *rawParquet) take(ctx context.Context, dir string) (all []arrow.RecordBa
 
 // write writes the batches, a file for each, as files of ours are written.
 func (r *rawParquet) write(context.Context) (c cost, err error) {
-	began := time.Now()
+	began, before := time.Now(), messages.CPU(os.Getpid())
 	for _, rows := range r.batches {
 		var out bytes.Buffer
 		options := []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Zstd), parquet.WithCompressionLevel(1)}
@@ -116,6 +118,6 @@ func (r *rawParquet) write(context.Context) (c cost, err error) {
 		c.rows += int(rows.NumRows())
 		c.disk += int64(out.Len())
 	}
-	c.took = time.Since(began)
+	c.took, c.cpu = time.Since(began), messages.CPU(os.Getpid())-before
 	return c, nil
 }
