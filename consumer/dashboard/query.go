@@ -25,7 +25,7 @@ func (c *Console) showQuery(w http.ResponseWriter, r *http.Request) {
 		Answer     *answer
 		Questions  []inspect.Question
 		Most       int
-	}{SQL: r.URL.Query().Get("sql"), Questions: inspect.Questions(c.look.Dataset), Most: queryRows}
+	}{SQL: r.URL.Query().Get("sql"), Questions: c.look.Questions(), Most: queryRows}
 	status := http.StatusOK
 	if strings.TrimSpace(page.SQL) != "" {
 		began := time.Now()

@@ -27,7 +27,7 @@ const (
 // Changes are the changes that were made to a resource's table, as the warehouse has them written down, the newest first; at most 200. There are none where it
 // cannot be asked.
 func (c Config) Changes(ctx context.Context, r schemas.Resource) (changes []Change, err error) {
-	a, err := c.Ask(ctx, fmt.Sprintf(`SELECT changed_at, schema_id, "change", ddl FROM %s._tilestream_schemas WHERE table_name = '%s' ORDER BY changed_at DESC`, c.Dataset, r.Name), changesShown)
+	a, err := c.Ask(ctx, fmt.Sprintf(`SELECT changed_at, schema_id, "change", ddl FROM %s._tilestream_schemas WHERE table_name = '%s' ORDER BY changed_at DESC`, c.quoted(), r.Name), changesShown)
 	var unasked *ops.UsageError
 	if errors.As(err, &unasked) {
 		return nil, nil
@@ -55,7 +55,7 @@ func (c Config) Counts(ctx context.Context, tables []string) map[string]int64 {
 	defer cancel()
 	var counts []string
 	for _, name := range tables {
-		counts = append(counts, fmt.Sprintf(`SELECT '%s' AS name, count(*) AS n FROM %s.%[1]s`, name, c.Dataset))
+		counts = append(counts, fmt.Sprintf(`SELECT '%s' AS name, count(*) AS n FROM %s.%[1]s`, name, c.quoted()))
 	}
 	a, err := c.Ask(ctx, strings.Join(counts, "\nUNION ALL "), len(tables))
 	if err != nil {

@@ -30,7 +30,7 @@ type Settings struct {
 // Config is what a look takes of them.
 func (s Settings) Config(resources []schemas.Resource) Config {
 	address, _ := s.Warehouse.Address(s.DataDir)
-	return Config{Group: s.Group, Kafka: s.Kafka, Warehouse: address, Dataset: s.Warehouse.Dataset, Hard: s.Warehouse.Deletes == sink.Hard, Modes: s.Warehouse.Modes, Resources: resources}
+	return Config{Group: s.Group, Kafka: s.Kafka, Warehouse: address, Dataset: s.Warehouse.Dataset, Hard: s.Warehouse.Deletes == sink.Hard, Modes: s.Warehouse.Modes, Reports: bool(s.Warehouse.Reports), Resources: resources}
 }
 
 // These end a command with exit code 1, once it has said what is wrong.

@@ -30,6 +30,7 @@ type Config struct {
 	Modes     sink.Modes // what each table keeps
 	Memory    int64
 	Resources []schemas.Resource
+	Reports   bool // the report views are made
 	Brief     bool // of Look: without what takes a read of whole tables
 }
 

@@ -43,6 +43,7 @@ type world struct {
 	dataset string
 	deletes sink.Deletes
 	modes   sink.Modes
+	reports sink.Switch
 }
 
 const partitions = 3
@@ -142,7 +143,7 @@ func (w *world) fill() {
 }
 
 func (w *world) config() sink.Config {
-	return sink.Config{URL: ops.Secret(w.url), Dataset: w.dataset, Deletes: w.deletes, Modes: w.modes}
+	return sink.Config{URL: ops.Secret(w.url), Dataset: w.dataset, Deletes: w.deletes, Modes: w.modes, Reports: w.reports}
 }
 
 // load loads everything that there is.

@@ -8,8 +8,6 @@ import (
 	"unicode"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
-
-	"tilestream/consumer/inspect"
 )
 
 // dataset is where a client finds what there is to be asked, without a call.
@@ -17,7 +15,7 @@ const dataset = "tilestream://dataset"
 
 // addPrompts adds the saved questions, for people to pick, and the page about the dataset.
 func (s *Server) addPrompts() {
-	for _, q := range inspect.Questions(s.look.Dataset) {
+	for _, q := range s.look.Questions() {
 		s.sdk.AddPrompt(&sdk.Prompt{Name: slug(q.Name), Title: q.Name, Description: "From the support conversations in the warehouse."},
 			func(context.Context, *sdk.GetPromptRequest) (*sdk.GetPromptResult, error) {
 				text := fmt.Sprintf("%s: answer from the support conversations in the warehouse. Ask with the tool query, beginning with this SQL, and say in a sentence or two what the rows show.\n\n```sql\n%s\n```", q.Name, q.SQL)
@@ -37,7 +35,7 @@ func (s *Server) page() string {
 		fmt.Fprintf(&b, "| %s.%s | %s | %s |\n", s.look.Dataset, r.Name, r.Doc(), strings.TrimSuffix(r.Interval.Round(time.Second).String(), "0s"))
 	}
 	b.WriteString("\n## Questions\n")
-	for _, q := range inspect.Questions(s.look.Dataset) {
+	for _, q := range s.look.Questions() {
 		fmt.Fprintf(&b, "\n%s:\n\n```sql\n%s\n```\n", q.Name, q.SQL)
 	}
 	return b.String()

@@ -47,7 +47,7 @@ func (s *Server) tables(ctx context.Context) (any, error) {
 		Tables    []table            `json:"tables"`
 		Views     []view             `json:"views"`
 		Examples  []inspect.Question `json:"examples"`
-	}{s.place(), s.engine(), []table{}, []view{}, inspect.Questions(s.look.Dataset)}
+	}{s.place(), s.engine(), []table{}, []view{}, s.look.Questions()}
 	err := s.look.View(ctx, func(v *sink.View) error {
 		for _, r := range s.look.Resources {
 			columns, err := v.Columns(ctx, inspect.TableOf(r))
