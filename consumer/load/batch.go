@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"tilestream/internal/ops"
 )
 
 // limits say when a batch closes: at so many rows, so many bytes, or so long after its first record.
@@ -78,6 +80,7 @@ type batch struct {
 	rows   int
 	bytes  int64 // of keys and values
 	opened time.Time
+	span   ops.Span // of its load, once that has begun
 }
 
 // cost is what the batch counts for in the memory budget.
@@ -134,7 +137,7 @@ func (b *batch) split() (front, back *batch) {
 			back.take(&part{partition: p.partition, to: p.to, rows: p.rows[n:]})
 		}
 	}
-	*b = batch{schema: b.schema, opened: b.opened}
+	*b = batch{schema: b.schema, opened: b.opened, span: b.span}
 	return front, back
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"tilestream/consumer/sink"
+	"tilestream/internal/ops"
 	"tilestream/schemas"
 )
 
@@ -53,7 +54,7 @@ func (w *writer) buildAhead(ctx context.Context) {
 	}
 	w.hand = append(w.hand, b)
 	a := &ahead{batch: b, done: make(chan struct{})}
-	ctx, a.cancel = context.WithCancel(ctx)
+	ctx, a.cancel = context.WithCancel(w.traced(ctx, b))
 	w.ahead = a
 	go func() {
 		defer close(a.done)
@@ -94,7 +95,12 @@ func (w *writer) ranges(b *batch) (ranges []sink.Range, bytes int64) {
 }
 
 // build decodes a batch under a load id of its own.
-func (w *writer) build(ctx context.Context, b *batch) (*rows, error) {
+func (w *writer) build(ctx context.Context, b *batch) (_ *rows, err error) {
+	if b.rows > 0 {
+		var span ops.Span
+		ctx, span = ops.Trace(ctx, ops.Inside, "decode", "rows", b.rows)
+		defer func() { span.End(err) }()
+	}
 	id, err := uuid.NewV7() // sorts by time
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"tilestream/consumer/sink"
 	"tilestream/internal/dlq"
+	"tilestream/internal/ops"
 )
 
 // writeGrace is how long a write that is under way may go on once Run has to stop. What is cut off then is settled by the
@@ -96,11 +97,17 @@ func (w *writer) write(ctx context.Context, b *batch) (err error) {
 	w.hand = []*batch{b}
 	for len(w.hand) > 0 && err == nil && ctx.Err() == nil {
 		var refused bool
-		if refused, err = w.load(ctx, w.hand[0]); refused {
-			front, back := w.hand[0].split()
+		b := w.hand[0]
+		refused, err = w.load(w.traced(ctx, b), b)
+		if refused {
+			b.span.Set("refused", true)
+		}
+		b.span.End(err)
+		if refused {
+			front, back := b.split()
 			w.hand = append([]*batch{front, back}, w.hand[1:]...)
 		} else {
-			w.memory.hold(-w.hand[0].cost())
+			w.memory.hold(-b.cost())
 			w.hand = w.hand[1:]
 		}
 	}
@@ -271,10 +278,12 @@ func (w *writer) done(parts []*part, id string, stats sink.Stats, started time.T
 
 // apply prepares the table where it has not been prepared for the layout, and writes. It does not begin once ctx has
 // ended, and is given writeGrace where it has begun.
-func (w *writer) apply(ctx context.Context, r *rows) (sink.Stats, error) {
+func (w *writer) apply(ctx context.Context, r *rows) (stats sink.Stats, err error) {
 	if err := ctx.Err(); err != nil {
 		return sink.Stats{}, err
 	}
+	ctx, span := ops.Trace(ctx, ops.Asks, "write", "table", w.t.name, "load_id", r.ID)
+	defer func() { span.End(err) }()
 	ctx, cancel := outlive(ctx, writeGrace)
 	defer cancel()
 	if r.layout != nil && w.prepared != r.layout {
@@ -283,7 +292,7 @@ func (w *writer) apply(ctx context.Context, r *rows) (sink.Stats, error) {
 		}
 		w.prepared = r.layout
 	}
-	stats, err := w.to.Write(ctx, r.Batch)
+	stats, err = w.to.Write(ctx, r.Batch)
 	var rejected *sink.RejectedError
 	for wide := ""; errors.As(err, &rejected) && rejected.Text && rejected.Column != wide; wide = rejected.Column {
 		if err := w.to.Prepare(ctx, asText(r.Table, rejected.Column)); err != nil {

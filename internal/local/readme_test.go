@@ -40,7 +40,7 @@ func TestReadme(t *testing.T) {
 func settings() string {
 	var b strings.Builder
 	b.WriteString("| variable | default | meaning |\n|---|---|---|\n")
-	for _, v := range append(ops.Variables(&Config{}), ops.LogVariables()...) {
+	for _, v := range append(ops.Variables(&Config{}), ops.CommonVariables()...) {
 		meaning := v.Help
 		if meaning == "" {
 			meaning = v.Takes

@@ -67,9 +67,9 @@ func help(w io.Writer, c Command, commands []Command) {
 // variables are the settings that a command reads, those that every one has included.
 func (c Command) variables() []Variable {
 	if c.Config == nil {
-		return LogVariables()
+		return CommonVariables()
 	}
-	return append(Variables(c.Config), LogVariables()...)
+	return append(Variables(c.Config), CommonVariables()...)
 }
 
 // settingRows is a row for each setting, and one for each family of them.

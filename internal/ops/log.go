@@ -17,8 +17,10 @@ type logConfig struct {
 	Format string     `env:"LOG_FORMAT, default=auto" help:"text, json, or auto: text on a terminal, else json"`
 }
 
-// LogVariables lists the settings of the log, which every program has.
-func LogVariables() []Variable { return Variables(&logConfig{}) }
+// CommonVariables lists the settings that every program has: of its log and its traces.
+func CommonVariables() []Variable {
+	return append(Variables(&logConfig{}), Variables(&traceConfig{})...)
+}
 
 // newLogger makes the program's logger: lines for people on a terminal, JSON for collectors elsewhere.
 func newLogger(ctx context.Context, w io.Writer, env envconfig.Lookuper) (*slog.Logger, error) {

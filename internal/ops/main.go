@@ -113,12 +113,17 @@ func run(ctx context.Context, w world, program Command, subcommands ...Command) 
 		err = Load(ctx, w.env, c.Config)
 	}
 	doubts := misspelt(w.environ, c.variables())
+	stopTraces := func() {}
+	if err == nil {
+		stopTraces, err = startTraces(ctx, w.env, serviceOf(program.Name), o.Log)
+	}
 	if err == nil {
 		slog.SetDefault(o.Log)
 		for _, d := range doubts {
 			o.Log.Warn(d)
 		}
 		err = c.Run(ctx, o)
+		stopTraces()
 	} else if len(doubts) > 0 {
 		err = Usagef("%w\n%s", err, strings.Join(doubts, "\n"))
 	}
@@ -129,6 +134,14 @@ func run(ctx context.Context, w world, program Command, subcommands ...Command) 
 		err = errors.New("stopped before the end: run it again to go on from there")
 	}
 	return fail(w.stderr, c.Name, err)
+}
+
+// serviceOf is the name of a program among others.
+func serviceOf(program string) string {
+	if program == "tilestream" {
+		return program
+	}
+	return "tilestream-" + program
 }
 
 // Parse reads the flags of a command line, without the command's name, and keeps what follows them.

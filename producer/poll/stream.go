@@ -102,7 +102,9 @@ func emit(f func(project, resource string, why error), s *stream, why error) {
 
 // poll reads pages to the end of the stream, while those before are being committed; from moves along with what is. A page that
 // brings nothing and leaves the checkpoint as it is costs no transaction.
-func (s *stream) poll(ctx context.Context, from *tiledesk.Cursor, tx *transactions) error {
+func (s *stream) poll(ctx context.Context, from *tiledesk.Cursor, tx *transactions) (err error) {
+	ctx, span := ops.Trace(ctx, ops.Inside, "poll", "project", s.client.Project(), "resource", s.resource.Name)
+	defer func() { span.End(err) }()
 	was, err := encodeCursor(*from)
 	if err != nil {
 		return err
@@ -167,21 +169,28 @@ type ahead struct {
 
 type underway struct {
 	*publication // nil: it brought nothing
+	span         ops.Span
 	next         tiledesk.Cursor
 	docs, total  int
 	refused      int
 }
 
 // publish hands a page over, and returns the checkpoint behind it. was is the one before.
-func (a *ahead) publish(ctx context.Context, tx *transactions, page tiledesk.Page, was []byte) ([]byte, error) {
+func (a *ahead) publish(ctx context.Context, tx *transactions, page tiledesk.Page, was []byte) (_ []byte, err error) {
 	now, err := encodeCursor(page.Next)
 	if err != nil {
 		return nil, err
 	}
 	u := underway{next: page.Next, docs: len(page.Docs) + len(page.Deleted), total: page.Total}
 	if u.docs > 0 || !bytes.Equal(was, now) {
+		ctx, u.span = ops.Trace(ctx, ops.Publishes, "publish page", "resource", a.resource.Name, "documents", len(page.Docs), "deleted", len(page.Deleted))
+		defer func() {
+			if err != nil {
+				u.span.End(err)
+			}
+		}()
 		var records []*kgo.Record
-		if records, u.refused, err = a.records(ctx, page); err != nil {
+		if records, u.refused, err = a.records(ctx, page, u.span); err != nil {
 			return nil, err
 		}
 		if u.refused > 0 {
@@ -189,7 +198,7 @@ func (a *ahead) publish(ctx context.Context, tx *transactions, page tiledesk.Pag
 				return nil, err
 			}
 		}
-		if u.publication, err = tx.publish(ctx, records, a.key(), now); err != nil {
+		if u.publication, err = tx.publish(ctx, records, a.key(), now, u.span); err != nil {
 			return nil, err
 		}
 		a.bytes += u.bytes
@@ -204,7 +213,12 @@ func (a *ahead) settle(most int) error {
 		u := a.pages[0]
 		a.pages = a.pages[1:]
 		if u.publication != nil {
-			if err := <-u.done; err != nil {
+			err := <-u.done
+			u.span.End(err)
+			if err != nil {
+				for _, u := range a.pages {
+					u.span.End(err)
+				}
 				a.pages = nil // the lane starts again from the log
 				return err
 			}
@@ -233,12 +247,16 @@ func (a *ahead) committed(u underway) {
 }
 
 // records frames a page for the resource's topic: its documents, and a tombstone for what is deleted. A document that cannot
-// become a record becomes a dead letter in the same transaction: it would hold up its stream for ever.
-func (s *stream) records(ctx context.Context, page tiledesk.Page) (records []*kgo.Record, refused int, _ error) {
+// become a record becomes a dead letter in the same transaction: it would hold up its stream for ever. The records share their headers:
+// those of a trace name the page, which costs nothing for each record, and a few bytes of a compressed batch.
+func (s *stream) records(ctx context.Context, page tiledesk.Page, of ops.Span) (records []*kgo.Record, refused int, _ error) {
 	extracted := time.Now()
 	headers := []kgo.RecordHeader{
 		{Key: "project", Value: []byte(s.client.Project())},
 		{Key: "source", Value: []byte(s.client.Dialect())},
+	}
+	if h := of.Header(); h != nil {
+		headers = append(headers, kgo.RecordHeader{Key: ops.TraceHeader, Value: h})
 	}
 	topic := s.resource.Topic(s.kafka.Prefix)
 	records = make([]*kgo.Record, 0, len(page.Docs)+len(page.Deleted)+1)

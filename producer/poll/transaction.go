@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"tilestream/internal/broker"
+	"tilestream/internal/ops"
 )
 
 // transactions commits pages, one transaction at a time. Pages that wait together share one, be they of one stream or of several.
@@ -26,6 +27,7 @@ type publication struct {
 	records []*kgo.Record
 	bytes   int
 	done    chan error // buffered; gets exactly one answer
+	span    ops.Span   // of the page
 }
 
 const (
@@ -47,8 +49,8 @@ func (e *transactionError) Unwrap() error { return e.err }
 // publish hands over records that are to be committed together with the checkpoint, in the order in which it is called. The publication's
 // done tells when they are. ctx only bounds the wait for a place: what was handed over comes to its end. What is too large for Kafka is refused here: it would
 // fail a transaction that other pages share, and each one after it.
-func (t *transactions) publish(ctx context.Context, records []*kgo.Record, key string, checkpoint []byte) (*publication, error) {
-	p := &publication{records: append(records, &kgo.Record{Topic: t.checkpoints, Partition: t.partition, Key: []byte(key), Value: checkpoint}), done: make(chan error, 1)}
+func (t *transactions) publish(ctx context.Context, records []*kgo.Record, key string, checkpoint []byte, of ops.Span) (*publication, error) {
+	p := &publication{records: append(records, &kgo.Record{Topic: t.checkpoints, Partition: t.partition, Key: []byte(key), Value: checkpoint}), done: make(chan error, 1), span: of}
 	for _, r := range p.records {
 		if err := fits(r); err != nil {
 			return nil, err
@@ -96,13 +98,29 @@ func (t *transactions) run(ctx context.Context) error {
 			for _, p := range batch {
 				records = append(records, p.records...)
 			}
-			broken = t.commit(settled, records)
+			ctx, span := traced(settled, batch, len(records))
+			broken = t.commit(ctx, records)
+			span.End(broken)
 		}
 		for _, p := range batch {
 			p.done <- broken
 		}
 	}
 	return broken
+}
+
+// traced begins the span of a transaction: below that of its first page, and linked to those of the others.
+func traced(ctx context.Context, batch []*publication, records int) (context.Context, ops.Span) {
+	var of []ops.Span
+	for _, p := range batch {
+		if p.span.Is() {
+			of = append(of, p.span)
+		}
+	}
+	if len(of) == 0 {
+		return ctx, ops.Span{}
+	}
+	return ops.TraceBelow(ctx, of, ops.Inside, "transaction", "pages", len(batch), "records", records)
 }
 
 // gather adds the pages that come in until then, those that are waiting even later, up to transactionBytes.

@@ -109,9 +109,10 @@ func (c *Client) send(ctx context.Context, req request) (time.Time, error) {
 }
 
 // try sends a request once. The error has no Tried.
-func (c *Client) try(ctx context.Context, req request) (time.Time, *Error) {
+func (c *Client) try(ctx context.Context, req request) (_ time.Time, failed *Error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	ctx, span := ops.Trace(ctx, ops.Asks, "tiledesk request", "project", c.project.ID, "resource", req.resource)
 	fail := &Error{Resource: req.resource, URL: req.url}
 	if req.method == "" {
 		req.method = http.MethodGet
@@ -132,6 +133,12 @@ func (c *Client) try(ctx context.Context, req request) (time.Time, *Error) {
 	began, status := time.Now(), 0
 	defer func() {
 		requests.WithLabelValues(c.project.ID, strconv.Itoa(status)).Observe(time.Since(began).Seconds())
+		span.Set("http.response.status_code", status)
+		if failed != nil {
+			span.End(failed)
+		} else {
+			span.End(nil)
+		}
 	}()
 	resp, err := c.http.Do(hr)
 	if err != nil {
