@@ -41,6 +41,7 @@ require (
 	go.opentelemetry.io/otel/trace v1.47.0 // spans and their contexts
 	go.opentelemetry.io/proto/otlp v1.11.0 // tests: what a collector of traces gets
 	go.uber.org/goleak v1.3.0 // tests: no goroutine stays behind
+	go.yaml.in/yaml/v3 v3.0.5 // tests: rules of alerts
 	golang.org/x/oauth2 v0.37.0 // OAUTHBEARER by client credentials; Google credentials of destination gs://; service principals of databricks://
 	golang.org/x/term v0.47.0 // is it a terminal
 	golang.org/x/time v0.16.0 // request budget
@@ -219,7 +220,6 @@ require (
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
 	go.opentelemetry.io/otel/metric v1.47.0 // indirect
 	go.opentelemetry.io/otel/sdk/metric v1.47.0 // indirect
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	gocloud.dev v0.46.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20260603202125-055de637280b // indirect

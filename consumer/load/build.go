@@ -19,6 +19,8 @@ type rows struct {
 	parts  int     // of the batch that it was built from: parts only ever leave
 	dead   []dead  // of the batch: to be set aside before it is built again
 	held   int64   // in the memory budget
+
+	changed time.Time // newest change of a document; zero where the table has no such column
 }
 
 func (r *rows) of(b *batch) bool { return r != nil && r.parts == len(b.parts) }
@@ -126,6 +128,7 @@ func (w *writer) build(ctx context.Context, b *batch) (_ *rows, err error) {
 		w.memory.correct(-r.held)
 		return nil, err
 	}
+	r.changed = r.layout.changed(r.Rows)
 	size := sizeOf(r.Rows)
 	w.memory.correct(size - r.held)
 	r.held = size

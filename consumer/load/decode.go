@@ -126,6 +126,25 @@ func (l *layout) rows(ctx context.Context, b *batch, load loadOf) (_ arrow.Recor
 	return out, gone, nil
 }
 
+// changed is the newest change of the documents in the rows; zero where the table has no column for it.
+func (l *layout) changed(rows arrow.RecordBatch) time.Time {
+	at := rows.Schema().FieldIndices(versionColumn)
+	if l.table.Version != versionColumn || len(at) != 1 {
+		return time.Time{}
+	}
+	newest := arrow.Timestamp(0)
+	column := rows.Column(at[0]).(*array.Timestamp)
+	for i, v := range column.Values() {
+		if v > newest && column.IsValid(i) {
+			newest = v
+		}
+	}
+	if newest == 0 {
+		return time.Time{}
+	}
+	return newest.ToTime(column.DataType().(*arrow.TimestampType).Unit)
+}
+
 // learn notes how long texts are, a little more than they are, for the next batch.
 func (l *layout) learn(rows arrow.RecordBatch, b *batch) {
 	l.texts = map[int]float64{}

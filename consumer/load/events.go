@@ -41,16 +41,17 @@ type Backlog struct{ Next, End int64 }
 
 // Loaded is one batch that the warehouse holds.
 type Loaded struct {
-	ID     string // load id
-	Table  string
-	Ranges []sink.Range
-	Rows   int64
-	Bytes  int64      // of the records, as Kafka holds them
-	Stats  sink.Stats // zero where Write's answer was lost and the ledger told that the rows are in
-	Oldest time.Time  // extraction of the first record; zero where there is none
-	Newest time.Time  // and of the last
-	Behind int64      // offsets of the table's partitions here that are known and not loaded yet
-	Took   time.Duration
+	ID      string // load id
+	Table   string
+	Ranges  []sink.Range
+	Rows    int64
+	Bytes   int64      // of the records, as Kafka holds them
+	Stats   sink.Stats // zero where Write's answer was lost and the ledger told that the rows are in
+	Oldest  time.Time  // extraction of the first record; zero where there is none
+	Newest  time.Time  // and of the last
+	Changed time.Time  // newest change of a document, by Tiledesk's clock; zero where none is known
+	Behind  int64      // offsets of the table's partitions here that are known and not loaded yet
+	Took    time.Duration
 }
 
 // times takes in when rows were extracted, which are in the order of a partition.

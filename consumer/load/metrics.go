@@ -13,20 +13,23 @@ import (
 var (
 	byTable = []string{"table"}
 
-	loadedRows   = promauto.NewCounterVec(prometheus.CounterOpts{Name: "tilestream_loaded_rows_total", Help: "records that the warehouse holds, of the batches of this process"}, byTable)
-	loadedBytes  = promauto.NewCounterVec(prometheus.CounterOpts{Name: "tilestream_loaded_bytes_total", Help: "bytes of those records, as Kafka holds them"}, byTable)
-	changedRows  = promauto.NewCounterVec(prometheus.CounterOpts{Name: "tilestream_changed_rows_total", Help: "rows that a batch inserted or updated; the rest was there already, or older"}, []string{"table", "change"})
-	batchRows    = promauto.NewHistogramVec(prometheus.HistogramOpts{Name: "tilestream_batch_rows", Help: "records of a batch", Buckets: prometheus.ExponentialBuckets(1, 10, 6)}, byTable)
-	loadSeconds  = promauto.NewHistogramVec(prometheus.HistogramOpts{Name: "tilestream_load_seconds", Help: "from the begin of a batch's load until the warehouse holds it", Buckets: ops.Seconds}, byTable)
-	latency      = promauto.NewHistogramVec(prometheus.HistogramOpts{Name: "tilestream_extracted_to_loaded_seconds", Help: "from the extraction of a batch's oldest record until the warehouse holds it", Buckets: ops.Seconds}, byTable)
-	newestRecord = promauto.NewGaugeVec(prometheus.GaugeOpts{Name: "tilestream_newest_loaded_timestamp_seconds", Help: "when the newest loaded record was extracted, in seconds since 1970"}, byTable)
-	lag          = promauto.NewGaugeVec(prometheus.GaugeOpts{Name: "tilestream_lag_records", Help: "offsets of the partitions here that are known and not loaded yet"}, byTable)
-	ledgerOffset = promauto.NewGaugeVec(prometheus.GaugeOpts{Name: "tilestream_ledger_offset", Help: "first offset that the warehouse does not hold"}, []string{"topic", "partition"})
-	deadLetters  = promauto.NewCounterVec(prometheus.CounterOpts{Name: "tilestream_dead_letters_total", Help: "records that were set aside"}, byTable)
-	heldRecords  = memoryHeld.WithLabelValues("records")
-	heldRows     = memoryHeld.WithLabelValues("rows")
-	memoryHeld   = promauto.NewGaugeVec(prometheus.GaugeOpts{Name: "tilestream_memory_held_bytes", Help: "what MEMORY_LIMIT counts: records from Kafka, and rows made of them"}, []string{"as"})
-	memoryLimit  = promauto.NewGauge(prometheus.GaugeOpts{Name: "tilestream_memory_limit_bytes", Help: "what of MEMORY_LIMIT records have"})
+	fetchedRecords = promauto.NewCounterVec(prometheus.CounterOpts{Name: "tilestream_fetched_records_total", Help: "records that came from Kafka; after a failure some come again"}, byTable)
+	fetchedBytes   = promauto.NewCounterVec(prometheus.CounterOpts{Name: "tilestream_fetched_bytes_total", Help: "bytes of those records: keys, values and headers"}, byTable)
+	loadedRows     = promauto.NewCounterVec(prometheus.CounterOpts{Name: "tilestream_loaded_rows_total", Help: "records that the warehouse holds, of the batches of this process"}, byTable)
+	loadedBytes    = promauto.NewCounterVec(prometheus.CounterOpts{Name: "tilestream_loaded_bytes_total", Help: "bytes of those records, as Kafka holds them"}, byTable)
+	changedRows    = promauto.NewCounterVec(prometheus.CounterOpts{Name: "tilestream_changed_rows_total", Help: "rows that a batch inserted or updated; the rest was there already, or older"}, []string{"table", "change"})
+	batchRows      = promauto.NewHistogramVec(prometheus.HistogramOpts{Name: "tilestream_batch_rows", Help: "records of a batch", Buckets: prometheus.ExponentialBuckets(1, 10, 6)}, byTable)
+	loadSeconds    = promauto.NewHistogramVec(prometheus.HistogramOpts{Name: "tilestream_load_seconds", Help: "from the begin of a batch's load until the warehouse holds it", Buckets: ops.Seconds}, byTable)
+	latency        = promauto.NewHistogramVec(prometheus.HistogramOpts{Name: "tilestream_extracted_to_loaded_seconds", Help: "from the extraction of a batch's oldest record until the warehouse holds it", Buckets: ops.Seconds}, byTable)
+	freshness      = promauto.NewHistogramVec(prometheus.HistogramOpts{Name: "tilestream_changed_to_loaded_seconds", Help: "from the newest change in a batch, by Tiledesk's clock, until the warehouse holds it; not of resources that are read as whole lists", Buckets: ops.Seconds}, byTable)
+	newestRecord   = promauto.NewGaugeVec(prometheus.GaugeOpts{Name: "tilestream_newest_loaded_timestamp_seconds", Help: "when the newest loaded record was extracted, in seconds since 1970"}, byTable)
+	lag            = promauto.NewGaugeVec(prometheus.GaugeOpts{Name: "tilestream_lag_records", Help: "offsets of the partitions here that are known and not loaded yet"}, byTable)
+	ledgerOffset   = promauto.NewGaugeVec(prometheus.GaugeOpts{Name: "tilestream_ledger_offset", Help: "first offset that the warehouse does not hold"}, []string{"topic", "partition"})
+	deadLetters    = promauto.NewCounterVec(prometheus.CounterOpts{Name: "tilestream_dead_letters_total", Help: "records that were set aside"}, byTable)
+	heldRecords    = memoryHeld.WithLabelValues("records")
+	heldRows       = memoryHeld.WithLabelValues("rows")
+	memoryHeld     = promauto.NewGaugeVec(prometheus.GaugeOpts{Name: "tilestream_memory_held_bytes", Help: "what MEMORY_LIMIT counts: records from Kafka, and rows made of them"}, []string{"as"})
+	memoryLimit    = promauto.NewGauge(prometheus.GaugeOpts{Name: "tilestream_memory_limit_bytes", Help: "what of MEMORY_LIMIT records have"})
 )
 
 // measure counts a batch that the warehouse holds.
@@ -44,6 +47,9 @@ func (l Loaded) measure() {
 	batchRows.WithLabelValues(l.Table).Observe(float64(l.Rows))
 	loadSeconds.WithLabelValues(l.Table).Observe(l.Took.Seconds())
 	latency.WithLabelValues(l.Table).Observe(time.Since(l.Oldest).Seconds())
+	if !l.Changed.IsZero() {
+		freshness.WithLabelValues(l.Table).Observe(max(0, time.Since(l.Changed).Seconds()))
+	}
 	newestRecord.WithLabelValues(l.Table).Set(float64(l.Newest.UnixMilli()) / 1000)
 }
 

@@ -80,9 +80,15 @@ func (l *loader) receive(ctx context.Context, fetched kgo.Fetches) (err error) {
 			return // fetched before fetching was moved: it will come again
 		}
 		p.end = max(p.end, f.LastStableOffset)
+		taken, bytes := 0, int64(0)
 		for _, r := range f.Records {
-			held += l.add(p, r, now)
+			if took := l.add(p, r, now); took > 0 {
+				taken, bytes = taken+1, bytes+took-rowOverhead
+			}
 		}
+		held += bytes + int64(taken)*rowOverhead
+		fetchedRecords.WithLabelValues(p.table.name).Add(float64(taken))
+		fetchedBytes.WithLabelValues(p.table.name).Add(float64(bytes))
 	})
 	l.memory.hold(held)
 	for _, t := range l.tables {

@@ -174,7 +174,7 @@ func (w *writer) load(ctx context.Context, b *batch) (refused bool, err error) {
 			w.buildAhead(ctx)
 			var stats sink.Stats
 			if stats, failed = w.apply(ctx, rows); failed == nil {
-				w.done(b.parts, rows.ID, stats, started)
+				w.done(b.parts, Loaded{ID: rows.ID, Stats: stats, Changed: rows.changed}, started)
 				return nil
 			}
 			w.discard() // what follows may change the batch that it is of, and needs the memory
@@ -241,7 +241,7 @@ func (w *writer) settle(ctx context.Context, b *batch, started time.Time) error 
 	}
 	w.mu.Unlock()
 	if len(in) > 0 {
-		w.done(in, "", sink.Stats{}, started)
+		w.done(in, Loaded{}, started)
 	}
 	for _, p := range elsewhere {
 		if err := w.rewind(ctx, p.partition); err != nil {
@@ -257,9 +257,9 @@ func (w *writer) settle(ctx context.Context, b *batch, started time.Time) error 
 	return nil
 }
 
-// done moves our view of the ledger past parts that are in.
-func (w *writer) done(parts []*part, id string, stats sink.Stats, started time.Time) {
-	e := Loaded{ID: id, Table: w.t.name, Stats: stats, Took: time.Since(started)}
+// done moves our view of the ledger past parts that are in, and tells of them with what is known of their write.
+func (w *writer) done(parts []*part, e Loaded, started time.Time) {
+	e.Table, e.Took = w.t.name, time.Since(started)
 	w.mu.Lock()
 	for _, p := range parts {
 		e.Ranges = append(e.Ranges, sink.Range{Partition: p.Partition, From: p.ledger, To: p.to})

@@ -101,7 +101,8 @@ func sum(families map[string]*dto.MetricFamily, name string) (sum float64) {
 func TestMetrics(t *testing.T) {
 	families := scrape(t, "http://"+streaming(t)+"/metrics")
 	for _, name := range []string{"tilestream_extracted_to_loaded_seconds", "tilestream_load_seconds", "tilestream_batch_rows", "tilestream_transaction_seconds",
-		"tilestream_tiledesk_request_seconds", "tilestream_ledger_offset", "tilestream_newest_loaded_timestamp_seconds", "tilestream_caught_up_timestamp_seconds", "tilestream_memory_limit_bytes"} {
+		"tilestream_tiledesk_request_seconds", "tilestream_ledger_offset", "tilestream_newest_loaded_timestamp_seconds", "tilestream_caught_up_timestamp_seconds", "tilestream_memory_limit_bytes",
+		"tilestream_tiledesk_read_bytes_total", "tilestream_fetched_records_total", "tilestream_fetched_bytes_total", "tilestream_changed_to_loaded_seconds", "tilestream_build_info"} {
 		if n := sum(families, name); n <= 0 {
 			t.Errorf("%s is %v", name, n)
 		}

@@ -42,6 +42,7 @@ func (h HTTP) Listen(ctx context.Context) (net.Listener, error) {
 // Routes returns a mux that answers /healthz while the program lives, /readyz with 200 while ready returns nil, else with 503 and the
 // error's text, and /metrics. A nil ready is always ready. Other routes may be added.
 func Routes(ready func() error) *http.ServeMux {
+	buildInfo.WithLabelValues(Version()).Set(1)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })

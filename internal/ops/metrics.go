@@ -12,5 +12,9 @@ var retries = promauto.NewCounterVec(prometheus.CounterOpts{
 	Name: "tilestream_retries_total", Help: "tries that failed because somebody was away, and were repeated",
 }, []string{"doing"})
 
+var buildInfo = promauto.NewGaugeVec(prometheus.GaugeOpts{
+	Name: "tilestream_build_info", Help: "1, with the version that runs",
+}, []string{"version"})
+
 // Seconds are the buckets of what takes from a millisecond to half an hour.
 var Seconds = []float64{.001, .005, .01, .05, .1, .5, 1, 2, 5, 10, 30, 60, 300, 1800}

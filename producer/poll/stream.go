@@ -234,6 +234,7 @@ func (a *ahead) settle(most int) error {
 func (a *ahead) committed(u underway) {
 	if u.refused > 0 {
 		a.buried.Add(int64(u.refused))
+		unpublished.WithLabelValues(a.client.Project(), a.resource.Name).Add(float64(u.refused))
 		a.log.Error("documents, or values of them, cannot be published and were set aside; consumer dlq list shows them, and why",
 			"project", a.client.Project(), "resource", a.resource.Name, "documents", u.refused, "topic", broker.DLQName(a.resource.Topic(a.kafka.Prefix)))
 	}

@@ -152,6 +152,7 @@ func (c *Client) try(ctx context.Context, req request) (_ time.Time, failed *Err
 		return time.Time{}, c.refused(fail, req, resp, body)
 	}
 	body, err := readBody(resp)
+	readBytes.WithLabelValues(c.project.ID, req.resource).Add(float64(len(body)))
 	switch {
 	case err != nil:
 		return time.Time{}, c.unanswered(fail, req, err)
