@@ -58,7 +58,6 @@ func (l *loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	}
 	l.showLag()
 	l.mu.Unlock()
-	l.log.Debug("assigned", "partitions", len(at))
 	l.ev.assigned(backlog)
 	return offsets, nil
 }

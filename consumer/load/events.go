@@ -20,9 +20,19 @@ type Events struct {
 	DeadLetter func(table string, l dlq.Letter)
 }
 
-// Log are events that write a line for each load and each dead letter.
+// Log are events that write a line for partitions that are taken, each load and each dead letter.
 func Log(log *slog.Logger) Events {
 	return Events{
+		Assigned: func(at map[sink.Partition]Backlog) {
+			if len(at) == 0 {
+				return
+			}
+			behind := int64(0)
+			for _, b := range at {
+				behind += max(0, b.End-b.Next)
+			}
+			log.Info("partitions taken", "partitions", len(at), "behind", behind)
+		},
 		Loaded: func(l Loaded) {
 			if l.Rows > 0 {
 				log.Info("loaded", "table", l.Table, "rows", l.Rows, "new", l.Stats.Inserted, "updated", l.Stats.Updated,

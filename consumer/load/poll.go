@@ -87,8 +87,10 @@ func (l *loader) receive(ctx context.Context, fetched kgo.Fetches) (err error) {
 			}
 		}
 		held += bytes + int64(taken)*rowOverhead
-		fetchedRecords.WithLabelValues(p.table.name).Add(float64(taken))
-		fetchedBytes.WithLabelValues(p.table.name).Add(float64(bytes))
+		if l.cfg.replay == nil {
+			fetchedRecords.WithLabelValues(p.table.name).Add(float64(taken))
+			fetchedBytes.WithLabelValues(p.table.name).Add(float64(bytes))
+		}
 	})
 	l.memory.hold(held)
 	for _, t := range l.tables {

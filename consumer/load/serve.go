@@ -24,7 +24,8 @@ func Serve(ctx context.Context, s *Settings, at ops.HTTP, pages func(*http.Serve
 	}
 	joined := ops.Gate{Why: "the consumer group has not taken this consumer in yet"}
 	events := Log(o.Log)
-	events.Assigned = func(map[sink.Partition]Backlog) { joined.Open() }
+	taken := events.Assigned
+	events.Assigned = func(at map[sink.Partition]Backlog) { joined.Open(); taken(at) }
 	routes := ops.Routes(joined.Ready)
 	pages(routes)
 	return at.During(ctx, routes, func(ctx context.Context) error {

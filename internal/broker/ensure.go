@@ -38,8 +38,10 @@ func Ensure(ctx context.Context, cl *kgo.Client, log *slog.Logger, topics ...Top
 		case err == nil:
 			errs = append(errs, check(ctx, adm, log, t, len(have[i].Partitions)))
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
-			errs = append(errs, create(ctx, adm, t))
-			created = append(created, t.Name)
+			ours, err := create(ctx, adm, t)
+			if errs = append(errs, err); ours {
+				created = append(created, t.Name)
+			}
 		default:
 			errs = append(errs, Explain(fmt.Errorf("look at topic %s: %w", t.Name, needs(err, "DESCRIBE, DESCRIBE_CONFIGS and CREATE", "topic", t.Name))))
 		}
@@ -77,7 +79,8 @@ func look(ctx context.Context, cl *kgo.Client, topics []Topic) ([]kmsg.MetadataR
 	return out, nil
 }
 
-func create(ctx context.Context, adm *kadm.Client, t Topic) error {
+// create returns whether the topic is there by our doing.
+func create(ctx context.Context, adm *kadm.Client, t Topic) (ours bool, _ error) {
 	replication := t.Replication
 	if replication == 0 {
 		replication = -1 // the brokers' default (KIP-464)
@@ -88,9 +91,9 @@ func create(ctx context.Context, adm *kadm.Client, t Topic) error {
 	}
 	_, err := adm.CreateTopic(ctx, t.Partitions, replication, configs, t.Name)
 	if err == nil || errors.Is(err, kerr.TopicAlreadyExists) { // another one of us was faster, with the same settings
-		return nil
+		return err == nil, nil
 	}
-	return Explain(fmt.Errorf("create topic %s: %w", t.Name, needs(err, "CREATE", "topic", t.Name)))
+	return false, Explain(fmt.Errorf("create topic %s: %w", t.Name, needs(err, "CREATE", "topic", t.Name)))
 }
 
 // check compares a topic with how it should be.

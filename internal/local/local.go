@@ -75,8 +75,7 @@ func Run(ctx context.Context, cfg Config, o ops.Options) (err error) {
 		}
 		return errors.Join(err, r.summary(o.Stdout, warehouse, cfg.Warehouse.Dataset, cfg.Warehouse.Modes))
 	}
-	told := load.Log(o.Log)
-	r.tell, r.tellDead = told.Loaded, told.DeadLetter
+	r.told = load.Log(o.Log)
 	o.Log.Info("streaming; stop with Ctrl-C", "warehouse", sink.Redacted(warehouse), "dataset", cfg.Warehouse.Dataset)
 	return r.stream(ctx, cfg, env.projects, to)
 }

@@ -22,9 +22,8 @@ import (
 type report struct {
 	started   time.Time
 	resources []schemas.Resource
-	progress  progress          // of a run that ends
-	tell      func(load.Loaded) // of a run that streams
-	tellDead  func(string, dlq.Letter)
+	progress  progress    // of a run that ends
+	told      load.Events // of a run that streams: its log
 
 	mu      sync.Mutex
 	tables  map[string]*table
@@ -60,14 +59,19 @@ func (r *report) polling() poll.Events {
 
 func (r *report) loading() load.Events {
 	return load.Events{
-		Assigned: func(map[sink.Partition]load.Backlog) { r.assigned.Open() },
-		Loaded:   r.loaded,
+		Assigned: func(at map[sink.Partition]load.Backlog) {
+			r.assigned.Open()
+			if r.told.Assigned != nil {
+				r.told.Assigned(at)
+			}
+		},
+		Loaded: r.loaded,
 		DeadLetter: func(name string, l dlq.Letter) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.table(name).rejected++
-			if r.tellDead != nil {
-				r.tellDead(name, l)
+			if r.told.DeadLetter != nil {
+				r.told.DeadLetter(name, l)
 			}
 		},
 	}
@@ -98,7 +102,7 @@ func (r *report) loaded(l load.Loaded) {
 	if r.progress != nil {
 		r.progress.loaded(l.Table, l.Rows)
 	} else {
-		r.tell(l)
+		r.told.Loaded(l)
 	}
 }
 

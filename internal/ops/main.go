@@ -119,6 +119,13 @@ func run(ctx context.Context, w world, program Command, subcommands ...Command) 
 	}
 	if err == nil {
 		slog.SetDefault(o.Log)
+		if c.Name == program.Name {
+			o.Log.Info("starting", "program", c.Name, "version", Version(), "once", o.Once)
+			stop := context.AfterFunc(ctx, func() {
+				o.Log.Info("stopping: what has begun comes to its end; a second signal ends the program at once")
+			})
+			defer stop()
+		}
 		for _, d := range doubts {
 			o.Log.Warn(d)
 		}
