@@ -16,6 +16,7 @@ func main() {
 		Summary:  "Tiledesk conversations in your warehouse, seconds old, exactly once, and replayable",
 		Config:   &cfg,
 		Once:     "sync to the end, print the load summary and exit",
+		JSON:     "the load summary as one JSON object",
 		Examples: "  # stream sample data, with the console at http://127.0.0.1:8080\n-once",
 		Run:      func(ctx context.Context, o ops.Options) error { return local.Run(ctx, cfg, o) },
 	})

@@ -73,7 +73,11 @@ func Run(ctx context.Context, cfg Config, o ops.Options) (err error) {
 		if err != nil && !errors.Is(err, ops.ErrDeadLetters) {
 			return err
 		}
-		return errors.Join(err, r.summary(o.Stdout, warehouse, cfg.Warehouse.Dataset, cfg.Warehouse.Modes))
+		done := r.summary(sink.Redacted(warehouse), cfg.Warehouse.Dataset)
+		if o.JSON {
+			return errors.Join(err, o.Encode(done))
+		}
+		return errors.Join(err, done.print(o.Stdout, firstQuery(warehouse, cfg.Warehouse.Dataset, cfg.Warehouse.Modes.Of("conversations"))))
 	}
 	r.told = load.Log(o.Log)
 	o.Log.Info("streaming; stop with Ctrl-C", "warehouse", sink.Redacted(warehouse), "dataset", cfg.Warehouse.Dataset)

@@ -109,13 +109,27 @@ func (r *report) loaded(l load.Loaded) {
 // ready says what the process waits for before it moves data.
 func (r *report) ready() error { return errors.Join(r.polled.Ready(), r.assigned.Ready()) }
 
-// summary prints what a sync did: per table the rows, then where they are and what to ask them first.
-func (r *report) summary(w io.Writer, warehouse, dataset string, modes sink.Modes) error {
+// summary is what a sync did.
+type summary struct {
+	Warehouse   string            `json:"warehouse"`
+	Dataset     string            `json:"dataset"`
+	Tables      []tableSummary    `json:"tables"`
+	Loads       int               `json:"loads"`
+	Skipped     map[string]string `json:"skipped,omitempty"` // resources that could not be read, and why
+	TookSeconds float64           `json:"took_seconds"`
+}
+
+type tableSummary struct {
+	Table string `json:"table"`
+	sink.Stats
+	DeadLetters int64   `json:"dead_letters"`
+	TookSeconds float64 `json:"took_seconds"`
+}
+
+func (r *report) summary(warehouse, dataset string) summary {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var b strings.Builder
-	tab := tabwriter.NewWriter(&b, 0, 0, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tab, "table\tloaded\tupdated\trejected\ttime\t")
+	s := summary{Warehouse: warehouse, Dataset: dataset, Loads: r.loads, Skipped: map[string]string{}, TookSeconds: time.Since(r.started).Seconds()}
 	for _, res := range schemas.Resources {
 		t := r.tables[res.Name]
 		if t == nil {
@@ -124,16 +138,30 @@ func (r *report) summary(w io.Writer, warehouse, dataset string, modes sink.Mode
 			}
 			t = &table{}
 		}
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%.1f s\t\n", res.Name, grouped(t.stats.Inserted), grouped(t.stats.Updated), grouped(t.rejected), t.took.Seconds())
-	}
-	tab.Flush()
-	fmt.Fprintf(&b, "\n%d load %s, no failed jobs, in %.1f s.\n", r.loads, plural(r.loads, "package"), time.Since(r.started).Seconds())
-	for _, res := range r.resources {
+		s.Tables = append(s.Tables, tableSummary{res.Name, t.stats, t.rejected, t.took.Seconds()})
 		if why := r.skipped[res.Name]; why != nil {
-			fmt.Fprintf(&b, "Skipped %s: %v\n", res.Name, why)
+			s.Skipped[res.Name] = why.Error()
 		}
 	}
-	fmt.Fprintf(&b, "The data is in %s, dataset %s.\n\n%s", sink.Redacted(warehouse), dataset, firstQuery(warehouse, dataset, modes.Of("conversations")))
+	return s
+}
+
+// print shows per table the rows, then where they are and what to ask them first.
+func (s summary) print(w io.Writer, first string) error {
+	var b strings.Builder
+	tab := tabwriter.NewWriter(&b, 0, 0, 3, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tab, "table\tloaded\tupdated\trejected\ttime\t")
+	for _, t := range s.Tables {
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%.1f s\t\n", t.Table, grouped(t.Inserted), grouped(t.Updated), grouped(t.DeadLetters), t.TookSeconds)
+	}
+	tab.Flush()
+	fmt.Fprintf(&b, "\n%d load %s, no failed jobs, in %.1f s.\n", s.Loads, plural(s.Loads, "package"), s.TookSeconds)
+	for _, t := range s.Tables {
+		if why := s.Skipped[t.Table]; why != "" {
+			fmt.Fprintf(&b, "Skipped %s: %s\n", t.Table, why)
+		}
+	}
+	fmt.Fprintf(&b, "The data is in %s, dataset %s.\n\n%s", s.Warehouse, s.Dataset, first)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -88,7 +88,9 @@ func newExporter(ctx context.Context, env envconfig.Lookuper, log *slog.Logger) 
 		return nil, Usagef("OTEL_EXPORTER_OTLP_ENDPOINT=%q: it takes http://HOST:PORT or https://HOST:PORT", RedactURL(to))
 	}
 	if o.Exporter != "otlp" || o.Protocol != "http/protobuf" {
-		return nil, Usagef("traces go by OTLP over HTTP: OTEL_TRACES_EXPORTER takes otlp or none, and OTEL_EXPORTER_OTLP_PROTOCOL http/protobuf")
+		// These are often set for all programs of a cluster: no reason not to work.
+		log.Warn("no traces: they go by OTLP over HTTP, so OTEL_TRACES_EXPORTER takes otlp or none, and OTEL_EXPORTER_OTLP_PROTOCOL http/protobuf", "exporter", o.Exporter, "protocol", o.Protocol)
+		return nil, nil
 	}
 	headers, err := traceHeaders(o.Headers)
 	if err != nil {
