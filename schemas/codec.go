@@ -3,6 +3,7 @@ package schemas
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -103,6 +104,21 @@ func (s *subject) encode(ctx context.Context, doc []byte) (frame, discarded []by
 		return nil, nil, true, s.grow(ctx, now, v.changes)
 	}
 	return now.write(d, now.header, v.dropped), d.object(nil, func(n int) bool { return slices.Contains(v.dropped, n) }), false, nil
+}
+
+// JSON returns the row of a frame as a JSON object, and the schema id, which is 0 where there is no frame. Errors are those of SplitFrame,
+// Decoder and Decoder.JSON.
+func (c *Codec) JSON(ctx context.Context, frame []byte) (schemaID int, row json.RawMessage, err error) {
+	schemaID, body, err := SplitFrame(frame)
+	if err != nil {
+		return 0, nil, err
+	}
+	decoder, err := c.Decoder(ctx, schemaID)
+	if err != nil {
+		return schemaID, nil, err
+	}
+	row, err = decoder.JSON(body)
+	return schemaID, row, err
 }
 
 // Decoder returns the decoder for bodies written with the schema of that id, which it asks the registry for the first

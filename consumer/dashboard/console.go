@@ -1,5 +1,5 @@
 // Package dashboard is the console: one embedded page, served where the program answers for its health, that shows what is under way and
-// what to do about what is not. It reads topics, registry and warehouse, and changes nothing.
+// what to do about what is not. It reads topics, registry and warehouse, and changes nothing, unless it is allowed to start and stop replays.
 package dashboard
 
 import (
@@ -20,12 +20,14 @@ import (
 
 // Config is who may look, from where.
 type Config struct {
-	Token ops.Secret `env:"CONSOLE_TOKEN" help:"what the console asks browsers for; without it, it is for this machine alone"`
+	Token       ops.Secret `env:"CONSOLE_TOKEN" help:"what the console asks browsers for; without it, it is for this machine alone"`
+	AllowWrites bool       `env:"CONSOLE_ALLOW_WRITES, default=false" help:"true lets who may see the console start and stop replays there; else it only looks"`
 }
 
 // Console is an http.Handler of all its pages.
 type Console struct {
 	Config
+	Replays  Replays // set before the first request
 	look     inspect.Config
 	log      *slog.Logger
 	gatherer prometheus.Gatherer // the metrics of this process
@@ -40,14 +42,14 @@ var files embed.FS
 // A view is a page in the menu.
 type view struct{ Path, Title string }
 
-var menu = []view{{"/", "Flow"}, {"/loads", "Loads"}, {"/tables", "Tables"}, {"/query", "Query"}, {"/state", "State"}}
+var menu = []view{{"/", "Flow"}, {"/loads", "Loads"}, {"/tables", "Tables"}, {"/query", "Query"}, {"/dead-letters", "Dead letters"}, {"/replay", "Replay"}, {"/state", "State"}}
 
 // New is the console of what look names.
 func New(c Config, look inspect.Config, log *slog.Logger) *Console {
 	look.Brief = true
 	console := &Console{Config: c, look: look, log: log, gatherer: prometheus.DefaultGatherer, pages: map[string]*template.Template{}}
 	layout := template.Must(template.New("layout.html").Funcs(template.FuncMap{
-		"number": number, "ago": ago, "took": took, "menu": func() []view { return menu },
+		"number": number, "ago": ago, "took": took, "plain": plain, "brief": brief, "menu": func() []view { return menu },
 	}).ParseFS(files, "pages/layout.html"))
 	entries, err := fs.Glob(files, "pages/*.html")
 	if err != nil {
@@ -72,6 +74,17 @@ func (c *Console) Route(mux *http.ServeMux) {
 		"GET /query":         c.showQuery,
 		"GET /query.csv":     c.showCSV,
 		"GET /state":         c.showState,
+
+		"GET /dead-letters":                             c.showLetters,
+		"GET /dead-letters/{name}/{partition}/{offset}": c.showLetter,
+		"GET /dead-letters/replay":                      c.confirmLetters,
+		"POST /dead-letters/replay":                     c.act(c.startLetters),
+		"GET /replay":                                   c.showReplay,
+		"GET /replay/events":                            c.replayEvents,
+		"GET /replay/confirm":                           c.confirmReplay,
+		"POST /replay":                                  c.act(c.startReplay),
+		"GET /replay/stop":                              c.confirmStop,
+		"POST /replay/stop":                             c.act(c.stopReplay),
 	} {
 		mux.Handle(pattern, c.Guard(show))
 	}

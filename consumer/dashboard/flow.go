@@ -168,7 +168,6 @@ func (c *Console) showFlow(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, "flow.html", "Flow", c.picture(time.Now()))
 }
 
-// events sends the flow each second, as the HTML that replaces what the page has (text/event-stream, WHATWG HTML 9.2).
 func (c *Console) events(w http.ResponseWriter, r *http.Request) {
 	ctx, stop := context.WithCancel(r.Context())
 	var looking sync.WaitGroup
@@ -179,11 +178,16 @@ func (c *Console) events(w http.ResponseWriter, r *http.Request) {
 			c.refresh(ctx)
 		}
 	})
+	c.stream(w, r, "flow.html", func() any { return c.picture(time.Now()) })
+}
+
+// stream sends what is live of a page each second, as the HTML that replaces it there (text/event-stream, WHATWG HTML 9.2).
+func (c *Console) stream(w http.ResponseWriter, r *http.Request, page string, now func() any) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	out := http.NewResponseController(w)
 	for {
 		var b bytes.Buffer
-		if err := c.pages["flow.html"].ExecuteTemplate(&b, "live", c.picture(time.Now())); err != nil {
+		if err := c.pages[page].ExecuteTemplate(&b, "live", now()); err != nil {
 			c.log.Warn("console", "path", r.URL.Path, "error", err)
 			return
 		}
@@ -191,7 +195,7 @@ func (c *Console) events(w http.ResponseWriter, r *http.Request) {
 		if _, err := fmt.Fprintf(w, "data: %s\n\n", strings.Join(lines, "data: ")); err != nil {
 			return
 		}
-		if out.Flush() != nil || ops.Sleep(ctx, sampleEvery) != nil {
+		if out.Flush() != nil || ops.Sleep(r.Context(), sampleEvery) != nil {
 			return
 		}
 	}

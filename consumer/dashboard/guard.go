@@ -52,6 +52,24 @@ func (c *Console) Guard(h http.Handler) http.Handler {
 	})))
 }
 
+// mostForm bounds what a page sends, in bytes.
+const mostForm = 4 << 10
+
+// writes tells whether the console may change something.
+func (c *Console) writes() bool { return c.AllowWrites && c.Replays.Start != nil }
+
+// act is what changes something. It stands behind Guard, which lets no other site's page through.
+func (c *Console) act(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !c.writes() {
+			http.Error(w, "The console only looks. To have it start and stop replays set CONSOLE_ALLOW_WRITES=true.", http.StatusForbidden)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, mostForm)
+		h(w, r)
+	}
+}
+
 // here tells whether a request comes from this machine and means it: a page of somebody else's whose name was made to point to
 // 127.0.0.1 (DNS rebinding) shows in Host.
 func here(r *http.Request) bool {
@@ -115,7 +133,7 @@ func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
+	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
 	if c.Token == "" || !c.right(r.PostFormValue("token")) {
 		select {
 		case <-time.After(wrongTokenFor):

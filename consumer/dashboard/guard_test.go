@@ -1,6 +1,8 @@
 package dashboard
 
 import (
+	"cmp"
+	"html"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -10,12 +12,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"tilestream/consumer/inspect"
 	"tilestream/consumer/sink"
 	"tilestream/internal/ops"
+	"tilestream/schemas"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -111,6 +114,85 @@ func TestSignIn(t *testing.T) {
 	})
 }
 
+// What changes something is done for who may see the console, by a form of its own, where it is allowed.
+func TestAct(t *testing.T) {
+	for name, c := range map[string]struct {
+		forbidden bool
+		token     string
+		method    string
+		from      string
+		header    http.Header
+		want      int
+	}{
+		"here":                      {want: 303},
+		"its own page":              {header: http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {"http://localhost"}}, want: 303},
+		"not allowed":               {forbidden: true, want: 403},
+		"not allowed, with a token": {forbidden: true, token: "s3cret", header: http.Header{"Authorization": {"Bearer s3cret"}}, want: 403},
+		"another machine":           {from: "10.0.0.7:5", want: 403},
+		"no token":                  {token: "s3cret", want: 401},
+		"wrong token":               {token: "s3cret", header: http.Header{"Authorization": {"Bearer s3cre"}}, want: 401},
+		"token":                     {token: "s3cret", from: "10.0.0.7:5", header: http.Header{"Authorization": {"Bearer s3cret"}}, want: 303},
+		"another site":              {header: http.Header{"Sec-Fetch-Site": {"cross-site"}}, want: 403},
+		"another site, by origin":   {header: http.Header{"Origin": {"https://evil.example"}}, want: 403},
+		"another site, with token":  {token: "s3cret", header: http.Header{"Authorization": {"Bearer s3cret"}, "Origin": {"https://evil.example"}}, want: 403},
+		"PUT":                       {method: http.MethodPut, want: 405},
+	} {
+		t.Run(name, func(t *testing.T) {
+			acts := 0
+			console := New(Config{Token: ops.Secret(c.token), AllowWrites: !c.forbidden}, inspect.Config{Resources: schemas.Resources}, slog.New(slog.DiscardHandler))
+			console.Replays = Replays{
+				Check:   func(_, _, _, _ string) error { return nil },
+				Start:   func(_, _, _, _ string) error { acts++; return nil },
+				Letters: func(string) error { acts++; return nil },
+				Stop:    func() { acts++ },
+				Now:     func() Replaying { return Replaying{} },
+			}
+			mux := http.NewServeMux()
+			console.Route(mux)
+			paths := []string{"/replay", "/dead-letters/replay", "/replay/stop"}
+			for _, path := range paths {
+				r := httptest.NewRequest(cmp.Or(c.method, http.MethodPost), path, strings.NewReader("topic=messages&from=beginning"))
+				r.RemoteAddr, r.Host = cmp.Or(c.from, "127.0.0.1:5"), "localhost"
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				for key, values := range c.header {
+					r.Header[key] = values
+				}
+				w := httptest.NewRecorder()
+				mux.ServeHTTP(w, r)
+				if w.Code != c.want {
+					t.Errorf("%s: %d, want %d: %s", path, w.Code, c.want, w.Body)
+				}
+			}
+			if done := acts == len(paths); acts != 0 && !done || done != (c.want == http.StatusSeeOther) {
+				t.Errorf("it did %d things", acts)
+			}
+		})
+	}
+}
+
+// Where nothing may be changed, pages say the command; looking at a confirmation changes nothing.
+func TestConfirm(t *testing.T) {
+	for _, c := range []struct{ path, want string }{
+		{"/replay/confirm?topic=messages&from=beginning", "consumer replay -topic messages -from beginning"},
+		{"/replay/confirm?topic=messages&from=3&to=2026-11-22&into=it%27s%3Cb%3E", html.EscapeString(`consumer replay -topic messages -from 3 -to 2026-11-22 -into 'it'\''s<b>'`)},
+		{"/dead-letters/replay?topic=messages", "consumer dlq replay -topic messages"},
+	} {
+		for _, writes := range []bool{false, true} {
+			console := New(Config{AllowWrites: writes}, inspect.Config{Resources: schemas.Resources, Dataset: "tiledesk"}, slog.New(slog.DiscardHandler))
+			console.Replays.Start = func(_, _, _, _ string) error { panic("by looking") }
+			mux := http.NewServeMux()
+			console.Route(mux)
+			r := httptest.NewRequest(http.MethodGet, c.path, nil)
+			r.RemoteAddr, r.Host = "127.0.0.1:5", "localhost"
+			w := httptest.NewRecorder()
+			mux.ServeHTTP(w, r)
+			if page := w.Body.String(); w.Code != http.StatusOK || strings.Contains(page, c.want) == writes || strings.Contains(page, `method="post"`) != writes {
+				t.Errorf("%s, allowed %v: %d\n%s", c.path, writes, w.Code, page)
+			}
+		}
+	}
+}
+
 // What a customer has written is text, wherever it is shown.
 func TestHostileValues(t *testing.T) {
 	const hostile = `<script>alert(1)</script>"><img src=x onerror=alert(1)>`
@@ -178,7 +260,7 @@ func TestRate(t *testing.T) {
 		all = append(all, sample{at: at.Add(time.Duration(i) * 2 * time.Second), loaded: map[string]float64{"messages": n}})
 	}
 	_, each := rate(all, func(s sample) float64 { return s.loaded["messages"] })
-	if want := []float64{0, 12.5, 25, 0}; !cmp.Equal(each, want) {
+	if want := []float64{0, 12.5, 25, 0}; !gocmp.Equal(each, want) {
 		t.Errorf("got %v, want %v", each, want)
 	}
 }

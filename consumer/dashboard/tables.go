@@ -7,7 +7,6 @@ import (
 
 	"tilestream/consumer/inspect"
 	"tilestream/consumer/sink"
-	"tilestream/schemas"
 )
 
 // rowsShown is how many rows of a table are shown.
@@ -57,12 +56,11 @@ func (c *Console) showTables(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) showTable(w http.ResponseWriter, r *http.Request) {
-	at := slices.IndexFunc(c.look.Resources, func(res schemas.Resource) bool { return res.Name == r.PathValue("name") })
-	if at < 0 {
+	res, ok := c.resource(r.PathValue("name"))
+	if !ok {
 		http.NotFound(w, r)
 		return
 	}
-	res := c.look.Resources[at]
 	page := struct {
 		Name, Holds, Subject string
 		Columns              []sink.Column

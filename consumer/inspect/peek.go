@@ -60,7 +60,7 @@ func (c Config) Peek(ctx context.Context, r schemas.Resource, n int) ([]Peeked, 
 	for _, rec := range newest[:min(n, len(newest))] {
 		p := Peeked{Partition: rec.Partition, Offset: rec.Offset, Time: rec.Timestamp.UTC(), Key: string(rec.Key), Deleted: rec.Value == nil}
 		if !p.Deleted {
-			if p.Schema, p.Row, err = decode(ctx, codec, rec.Value); err != nil {
+			if p.Schema, p.Row, err = codec.JSON(ctx, rec.Value); err != nil {
 				if ctx.Err() != nil {
 					return nil, ctx.Err()
 				}
@@ -70,17 +70,4 @@ func (c Config) Peek(ctx context.Context, r schemas.Resource, n int) ([]Peeked, 
 		out = append(out, p)
 	}
 	return out, nil
-}
-
-func decode(ctx context.Context, codec *schemas.Codec, value []byte) (schema int, row json.RawMessage, err error) {
-	schema, body, err := schemas.SplitFrame(value)
-	if err != nil {
-		return 0, nil, err
-	}
-	decoder, err := codec.Decoder(ctx, schema)
-	if err != nil {
-		return schema, nil, err
-	}
-	row, err = decoder.JSON(body)
-	return schema, row, err
 }

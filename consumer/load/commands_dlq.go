@@ -97,24 +97,28 @@ func showDLQ() ops.Command {
 				return ops.Usagef("OFFSET %q is not a number from 0", o.Args[2])
 			}
 			topic := topicsOf(cfg.Kafka, o.Args[0])[0]
-			letters, _, err := dlq.Read(ctx, cfg.Kafka, topic, map[int32]int64{int32(partition): offset})
+			l, err := dlq.At(ctx, cfg.Kafka, topic, dlq.Place{Partition: int32(partition), Offset: offset})
 			if err != nil {
 				return err
 			}
-			for _, l := range letters {
-				if l.At == (dlq.Place{Partition: int32(partition), Offset: offset}) {
-					if l.Value, err = l.Original(); err != nil {
-						return err
-					}
-					l.Encoding = ""
-					v := viewOf(l)
-					if !l.Unpublished() {
-						v.Row, v.Undecoded = decoded(ctx, cfg.Kafka, l)
-					}
-					return v.print(o)
+			if l == nil {
+				return fmt.Errorf("there is no dead letter at offset %d of %s[%d]: dlq list shows where they are", offset, broker.DLQName(topic), partition)
+			}
+			if l.Value, err = l.Original(); err != nil {
+				return err
+			}
+			l.Encoding = ""
+			v := viewOf(*l)
+			if !l.Unpublished() {
+				registry, err := cfg.Kafka.NewRegistry()
+				if err != nil {
+					return err
+				}
+				if _, v.Row, err = schemas.NewCodec(registry, cfg.Kafka.Prefix).JSON(ctx, l.Value); err != nil {
+					v.Undecoded = err.Error()
 				}
 			}
-			return fmt.Errorf("there is no dead letter at offset %d of %s[%d]: dlq list shows where they are", offset, broker.DLQName(topic), partition)
+			return v.print(o)
 		},
 	}
 }
@@ -146,27 +150,6 @@ func replayDLQ() ops.Command {
 			return err
 		},
 	}
-}
-
-// decoded is the letter's record as a row in JSON, or why it cannot be one.
-func decoded(ctx context.Context, kafka broker.Config, l dlq.Letter) (json.RawMessage, string) {
-	schema, body, err := schemas.SplitFrame(l.Value)
-	if err != nil {
-		return nil, err.Error()
-	}
-	registry, err := kafka.NewRegistry()
-	if err != nil {
-		return nil, err.Error()
-	}
-	decoder, err := schemas.NewCodec(registry, kafka.Prefix).Decoder(ctx, schema)
-	if err != nil {
-		return nil, err.Error()
-	}
-	row, err := decoder.JSON(body)
-	if err != nil {
-		return nil, err.Error()
-	}
-	return row, ""
 }
 
 // view is a letter as people and programs are shown it.

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -29,15 +30,10 @@ func replayTopic() ops.Command {
 			fs.StringVar(&r.Into, "into", "", "another `DATASET`, which is created; unset: WAREHOUSE_DATASET, beside live loading")
 		},
 		Run: func(ctx context.Context, o ops.Options) (err error) {
-			if err := r.check(); err != nil {
+			if r, err = r.within(&cfg); err != nil {
 				return err
 			}
-			r.Topic = topicsOf(cfg.Kafka, r.Topic)[0]
-			if r.Into == cfg.Warehouse.Dataset {
-				r.Into = ""
-			} else if r.Into != "" {
-				cfg.Warehouse.Dataset = r.Into
-			}
+			cfg.Warehouse.Dataset = cmp.Or(r.Into, cfg.Warehouse.Dataset)
 			to, err := cfg.Open(ctx, o.Log)
 			if err != nil {
 				return err

@@ -18,6 +18,9 @@ type Events struct {
 	Loaded func(Loaded)
 	// DeadLetter tells of a record of the table that was set aside.
 	DeadLetter func(table string, l dlq.Letter)
+	// Replaying tells from time to time how many offsets of a replay are loaded, by whichever process, of how many that there were when
+	// this Run began.
+	Replaying func(done, all int64)
 }
 
 // Log are events that write a line for partitions that are taken, each load and each dead letter.
@@ -87,6 +90,12 @@ func (e Events) assigned(at map[sink.Partition]Backlog) {
 func (e Events) loaded(l Loaded) {
 	if e.Loaded != nil {
 		e.Loaded(l)
+	}
+}
+
+func (e Events) replaying(done, all int64) {
+	if e.Replaying != nil {
+		e.Replaying(done, all)
 	}
 }
 

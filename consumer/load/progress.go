@@ -46,13 +46,15 @@ func (p *progress) outcome() Outcome {
 	return p.sum
 }
 
-// tell logs a line from time to time until ctx ends.
-func (p *progress) tell(ctx context.Context) {
+// tell logs a line from time to time, and tells ev, until ctx ends.
+func (p *progress) tell(ctx context.Context, ev Events) {
 	began, all := time.Now(), int64(-1)
 	for {
 		if left, err := p.left(ctx); err == nil && all < 0 {
 			all = left
+			ev.replaying(0, all)
 		} else if err == nil {
+			ev.replaying(all-left, all)
 			rows, took := p.outcome().Rows, time.Since(began)
 			p.log.Info("replaying", "rows", rows, "percent", percent(all-left, all), "rows_per_second", int64(float64(rows)/took.Seconds()),
 				"eta", eta(all-left, left, took))

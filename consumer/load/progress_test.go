@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -23,7 +24,11 @@ func TestProgress(t *testing.T) {
 		loaded := p.over(Events{}).loaded
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		go func() { defer close(done); p.tell(ctx) }()
+		var told []int64
+		go func() {
+			defer close(done)
+			p.tell(ctx, Events{Replaying: func(done, all int64) { told = append(told, done, all) }})
+		}()
 		synctest.Wait()
 		loaded(Loaded{Rows: 450, Stats: sink.Stats{Inserted: 400, Unchanged: 40}})
 		to.mu.Lock()
@@ -34,6 +39,9 @@ func TestProgress(t *testing.T) {
 		<-done
 		if want := "msg=replaying rows=450 percent=25.0 rows_per_second=90 eta=15s"; !strings.Contains(out.String(), want) || strings.Count(out.String(), "\n") != 1 {
 			t.Errorf("it tells %q, want one line with %q", out.String(), want)
+		}
+		if want := []int64{0, 2000, 500, 2000}; !slices.Equal(told, want) {
+			t.Errorf("events have %v, want %v", told, want)
 		}
 		if got, want := p.outcome(), (Outcome{Rows: 450, Stats: sink.Stats{Inserted: 400, Unchanged: 40}}); got != want {
 			t.Errorf("in the end %+v, want %+v", got, want)

@@ -92,7 +92,7 @@ func (r Replay) Run(ctx context.Context, cfg Config, kafka broker.Config, to sin
 	}
 	telling, stop := context.WithCancel(ctx)
 	var teller sync.WaitGroup
-	teller.Go(func() { p.tell(telling) })
+	teller.Go(func() { p.tell(telling, ev) })
 	err = l.run(ctx, kafka)
 	stop()
 	teller.Wait()

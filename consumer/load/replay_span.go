@@ -41,6 +41,18 @@ func (r Replay) check() error {
 	return nil
 }
 
+// within is the replay of words that people say: a resource for its topic, and perhaps the dataset of live loading.
+func (r Replay) within(s *Settings) (Replay, error) {
+	if err := r.check(); err != nil {
+		return r, err
+	}
+	r.Topic = topicsOf(s.Kafka, r.Topic)[0]
+	if r.Into == s.Warehouse.Dataset {
+		r.Into = ""
+	}
+	return r, nil
+}
+
 // taken checks that a flag is an offset or a time.
 func taken(name, value string) error {
 	if _, ok := number(value); ok {

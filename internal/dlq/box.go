@@ -61,9 +61,9 @@ func Open(ctx context.Context, kafka broker.Config, log *slog.Logger, owner stri
 		return nil, fmt.Errorf("take over the dead letters of %s[%d]: %w", s.Topic, s.Partition, err)
 	}
 	var wrong error
-	err = scan(ctx, kafka, b.topic, map[int32]int64{b.partition: 0}, func(r *kgo.Record) {
+	err = scan(ctx, kafka, b.topic, map[int32]int64{b.partition: 0}, func(r *kgo.Record) bool {
 		if r.Attrs.IsControl() {
-			return
+			return true
 		}
 		l, err := parse(r)
 		if err != nil {
@@ -76,6 +76,7 @@ func Open(ctx context.Context, kafka broker.Config, log *slog.Logger, owner stri
 		if mine {
 			b.written[id{l.Offset, l.Attempt}] = struct{}{}
 		}
+		return true
 	})
 	if wrong != nil {
 		log.Warn("a record among the dead letters is none of ours; passed over", "error", wrong)

@@ -54,9 +54,12 @@ func compressed(b []byte) []byte {
 const maxDocument = 128 << 20
 
 // Original returns the bytes that were set aside.
-func (l Letter) Original() ([]byte, error) {
+func (l Letter) Original() ([]byte, error) { return l.Beginning(maxDocument) }
+
+// Beginning returns the first n of the bytes that were set aside.
+func (l Letter) Beginning(n int) ([]byte, error) {
 	if l.Encoding == "" {
-		return l.Value, nil
+		return l.Value[:min(n, len(l.Value))], nil
 	}
 	if l.Encoding != "gzip" {
 		return nil, fmt.Errorf("the letter's value is encoded as %q, which this program does not know", l.Encoding)
@@ -65,7 +68,7 @@ func (l Letter) Original() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unpack the letter's value: %w", err)
 	}
-	b, err := io.ReadAll(io.LimitReader(r, maxDocument))
+	b, err := io.ReadAll(io.LimitReader(r, int64(n)))
 	if err != nil {
 		return nil, fmt.Errorf("unpack the letter's value: %w", err)
 	}

@@ -1,6 +1,7 @@
 package dlq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +16,8 @@ import (
 )
 
 // scan calls yield for every committed record of the partitions from the given offsets up to where they end now, markers
-// included. It waits for transactions that are open there: at most for their timeout, a minute.
-func scan(ctx context.Context, kafka broker.Config, topic string, from map[int32]int64, yield func(*kgo.Record)) error {
+// included, or until it returns false. It waits for transactions that are open there: at most for their timeout, a minute.
+func scan(ctx context.Context, kafka broker.Config, topic string, from map[int32]int64, yield func(*kgo.Record) (more bool)) error {
 	cl, err := kafka.NewClient(kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	if err != nil {
 		return err
@@ -54,8 +55,8 @@ func scan(ctx context.Context, kafka broker.Config, topic string, from map[int32
 		}
 		for r := range fetched.RecordsAll() {
 			if end, ok := left[r.Partition]; ok {
-				if r.Offset < end {
-					yield(r)
+				if r.Offset < end && !yield(r) {
+					return nil
 				}
 				if r.Offset+1 >= end {
 					delete(left, r.Partition)
@@ -92,35 +93,51 @@ func partitions(ctx context.Context, adm *kadm.Client, topic string) (int32, err
 // Read returns the dead letters of a topic from the given place of each partition on, and where each partition ends; nil
 // where nobody has written any. Partitions that from does not name are read from their beginning.
 func Read(ctx context.Context, kafka broker.Config, topic string, from map[int32]int64) (letters []Letter, ends map[int32]int64, err error) {
+	ends, err = each(ctx, kafka, topic, from, func(l Letter) { letters = append(letters, l) })
+	slices.SortFunc(letters, func(a, b Letter) int {
+		return cmp.Or(cmp.Compare(a.At.Partition, b.At.Partition), cmp.Compare(a.At.Offset, b.At.Offset))
+	})
+	return letters, ends, err
+}
+
+// each tells of the letters that Read returns, one by one.
+func each(ctx context.Context, kafka broker.Config, topic string, from map[int32]int64, tell func(Letter)) (ends map[int32]int64, err error) {
 	cl, err := kafka.NewClient()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer cl.Close()
 	n, err := partitions(ctx, kadm.NewClient(cl), broker.DLQName(topic))
 	if n == 0 {
-		return nil, nil, err
+		return nil, err
 	}
 	all := map[int32]int64{}
 	for id := range n {
-		all[id] = 0
+		all[id] = from[id]
 	}
-	maps.Copy(all, from)
 	ends = maps.Clone(all)
-	err = scan(ctx, kafka, broker.DLQName(topic), all, func(r *kgo.Record) {
+	return ends, scan(ctx, kafka, broker.DLQName(topic), all, func(r *kgo.Record) bool {
 		ends[r.Partition] = r.Offset + 1
 		if r.Attrs.IsControl() {
-			return
+			return true
 		}
 		if l, err := parse(r); err == nil { // else somebody else has written it
-			letters = append(letters, l)
+			tell(l)
 		}
+		return true
 	})
-	slices.SortFunc(letters, func(a, b Letter) int {
-		if a.At.Partition != b.At.Partition {
-			return int(a.At.Partition - b.At.Partition)
+}
+
+// At returns the letter of a topic that stands there; nil where none does.
+func At(ctx context.Context, kafka broker.Config, topic string, at Place) (found *Letter, err error) {
+	err = scan(ctx, kafka, broker.DLQName(topic), map[int32]int64{at.Partition: at.Offset}, func(r *kgo.Record) bool {
+		if l, err := parse(r); err == nil && l.At == at {
+			found = &l
 		}
-		return int(a.At.Offset - b.At.Offset)
+		return false
 	})
-	return letters, ends, err
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return nil, nil
+	}
+	return found, err
 }

@@ -20,7 +20,7 @@ var rooms = map[string][]string{
 	"tilestream/internal/dlq":                   {"tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
 	"tilestream/consumer/load":                  {"tilestream/internal/dlq", "tilestream/consumer/sink", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
 	"tilestream/consumer/inspect":               {"tilestream/internal/dlq", "tilestream/consumer/sink", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
-	"tilestream/consumer/dashboard":             {"tilestream/consumer/inspect", "tilestream/consumer/sink", "tilestream/schemas", "tilestream/internal/ops"},
+	"tilestream/consumer/dashboard":             {"tilestream/consumer/inspect", "tilestream/consumer/sink", "tilestream/internal/dlq", "tilestream/schemas", "tilestream/internal/broker", "tilestream/internal/ops"},
 	"tilestream/consumer/mcp":                   {"tilestream/consumer/inspect", "tilestream/consumer/load", "tilestream/consumer/sink", "tilestream/internal/dlq", "tilestream/schemas", "tilestream/internal/ops"},
 	"tilestream/consumer":                       {"tilestream/consumer/dashboard", "tilestream/consumer/mcp", "tilestream/schemas", "tilestream/internal/dlq", "tilestream/consumer/inspect", "tilestream/consumer/load", "tilestream/consumer/sink", "tilestream/internal/broker", "tilestream/internal/ops"},
 }

@@ -116,6 +116,10 @@ func (r *report) stream(ctx context.Context, cfg Config, projects []*tiledesk.Cl
 	routes := ops.Routes(r.ready)
 	look := inspect.Settings{Group: cfg.Load.Group, Kafka: cfg.Kafka, Warehouse: cfg.Warehouse, DataDir: cfg.DataDir}.Config(r.resources)
 	console := dashboard.New(cfg.Console, look, slog.Default())
+	replays := load.NewReplays(ctx, load.Settings{Load: cfg.Load, Kafka: cfg.Kafka, Warehouse: cfg.Warehouse, DataDir: cfg.DataDir}, to, slog.Default())
+	defer replays.Close()
+	console.Replays = dashboard.Replays{Check: replays.Check, Start: replays.Start, Letters: replays.StartLetters, Stop: replays.Stop,
+		Now: func() dashboard.Replaying { return dashboard.Replaying(replays.Now()) }}
 	console.Route(routes)
 	mcp.New(cfg.MCP, look, load.Settings{Load: cfg.Load, Kafka: cfg.Kafka, Warehouse: cfg.Warehouse, DataDir: cfg.DataDir}).Route(routes, console.Guard)
 	return cfg.HTTP.During(ctx, routes, func(ctx context.Context) error {
