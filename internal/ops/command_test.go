@@ -194,7 +194,7 @@ func TestCompletion(t *testing.T) {
 				cmd.Args = []string{shell, "-f", "-c", ask}
 			}
 			cmd.Dir, cmd.Stdin = dir, strings.NewReader(typed.String())
-			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "HOME="+dir)
+			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "HOME="+dir, "GORACE=atexit_sleep_ms=0") // a second each, else
 			out, err := cmd.Output()
 			proposed := strings.Split(string(out), "==\n")
 			if err != nil || len(proposed) != len(lines)+1 {
