@@ -141,14 +141,17 @@ func TestConsoleStop(t *testing.T) {
 	w := newWorld(t, 1, "tags")
 	w.produce(w.named("a", "tags", 0, 200)...)
 	var mu sync.Mutex
-	batches, holds := 0, true
+	batches, gate := 0, make(chan struct{}) // which holds all but the first
 	w.warehouse.entered = func(ctx context.Context, _ sink.Batch) {
 		mu.Lock()
 		batches++
-		wait := holds && batches > 1
+		held, wait := gate, batches > 1
 		mu.Unlock()
 		if wait {
-			<-ctx.Done()
+			select {
+			case <-held:
+			case <-ctx.Done():
+			}
 		}
 	}
 	c := w.console(w.warehouse)
@@ -166,11 +169,9 @@ func TestConsoleStop(t *testing.T) {
 	c.wants(c.post("/dead-letters/replay", words), "422", "is under way")
 	c.wants(c.get("/replay/stop"), `method="post" action="/replay/stop"`)
 	c.post("/replay/stop", nil)
+	close(gate) // the batch that it is at is written
 	c.until("stopped; the same words go on")
 	before := c.replays.Now().Rows
-	mu.Lock()
-	holds = false
-	mu.Unlock()
 	c.post("/replay", words)
 	c.until("done.")
 	if after := c.replays.Now().Rows; before == 0 || before+after != 200 {
@@ -181,15 +182,18 @@ func TestConsoleStop(t *testing.T) {
 	}
 
 	mu.Lock()
-	holds, batches = true, 1
+	batches, gate = 1, make(chan struct{})
 	mu.Unlock()
 	c.post("/replay", words)
 	writes(2)
-	c.replays.Close()
+	var closed sync.WaitGroup
+	closed.Go(c.replays.Close)
+	eventually(t, "the program is ending", func() bool { return strings.Contains(c.post("/replay", words), "the program is ending") })
+	close(gate)
+	closed.Wait()
 	if now := c.replays.Now(); !now.Stopped || now.Ended.IsZero() {
 		t.Errorf("after the end of the process it is %+v", now)
 	}
-	c.wants(c.post("/replay", words), "422", "the program is ending")
 }
 
 // Letters are shown with what they hold, whoever has written it, and each is loaded once.
