@@ -77,21 +77,26 @@ func TestTraces(t *testing.T) {
 		}
 		return said.String()
 	}
-	c := &traces{t: t, status: http.StatusOK, all: map[string]*spans.Span{}}
-	web := httptest.NewServer(c)
-	defer web.Close()
-	endpoint := "OTEL_EXPORTER_OTLP_ENDPOINT=" + web.URL
+	receiver := func(status int) (c *traces, endpoint string) {
+		c = &traces{t: t, status: status, all: map[string]*spans.Span{}}
+		web := httptest.NewServer(c)
+		t.Cleanup(web.Close)
+		return c, "OTEL_EXPORTER_OTLP_ENDPOINT=" + web.URL
+	}
+	c, endpoint := receiver(http.StatusOK)
 	run(endpoint)
 	c.check()
 
-	c.status = http.StatusBadRequest
-	if said := run(endpoint); strings.Count(said, "traces cannot be sent") != 1 {
+	_, refuses := receiver(http.StatusBadRequest)
+	if said := run(refuses); strings.Count(said, "traces cannot be sent") != 1 {
 		t.Errorf("a receiver that refuses is told of otherwise than once:\n%s", said)
 	}
 }
 
 // check wants every span where it belongs.
 func (c *traces) check() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	t := c.t
 	if c.service != "tilestream" {
 		t.Errorf("service %q", c.service)
