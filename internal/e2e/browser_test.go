@@ -39,6 +39,9 @@ func browse(t *testing.T, at string) *browser {
 	ctx, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(stop)
 	ctx, closed := chromedp.NewContext(ctx)
+	if _, err := chromedp.Run(ctx, chromedp.Steps()); err != nil {
+		t.Fatalf("start Chromium: %v", err) // and not Cancel, which waits for ever for one that did not start
+	}
 	t.Cleanup(func() { _ = chromedp.Cancel(ctx); closed() }) // Cancel waits until Chromium is gone
 	b := &browser{T: t, Context: ctx, base: "http://" + at}
 	if err := chromedp.Listen(ctx, func(event any) {
