@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"tilestream/internal/ops"
 )
 
 // compactionsDir has a log for each table. As with the ledger, creating the next number where there is none is what counts, so
@@ -25,9 +27,6 @@ type compactions struct {
 	At      time.Time    `json:"at"`
 	Open    []compaction `json:"open"`
 }
-
-// compactionFormat is the version of the objects that this program writes, and the newest that it reads.
-const compactionFormat = 1
 
 // compaction replaces files by one that has the rows of them which are still wanted.
 type compaction struct {
@@ -87,11 +86,14 @@ func (l *compactionLog) read(ctx context.Context, seq int64) (c compactions, err
 	if err != nil {
 		return c, fmt.Errorf("read the compactions: %w", err)
 	}
-	if err := json.Unmarshal(text, &c); err != nil {
+	if err := json.Unmarshal(text, &c); err != nil && c.Format <= compactionFormat {
 		return c, fmt.Errorf("%s is damaged: %w: restore this file", l.store.path(name), err)
 	}
-	if c.Format != compactionFormat || c.Seq != seq || c.Table != l.table {
-		return c, fmt.Errorf("%s is of table %q and has format %d and number %d: this version reads format %d", l.store.path(name), c.Table, c.Format, c.Seq, compactionFormat)
+	if err := ops.CheckFormat(l.store.path(name), c.Format, compactionFormat, anotherDataset); err != nil {
+		return c, err
+	}
+	if c.Seq != seq || c.Table != l.table {
+		return c, fmt.Errorf("%s has table %q and number %d in it: it was moved or copied here; restore this file", l.store.path(name), c.Table, c.Seq)
 	}
 	return c, nil
 }

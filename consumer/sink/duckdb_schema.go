@@ -22,8 +22,16 @@ func (d *duckDB) setup(ctx context.Context, tx *sql.Tx) error {
 	if strings.EqualFold(file, d.schema) {
 		return ops.Usagef("DuckDB cannot tell the dataset %s from the file, which it calls %s too: give the file in WAREHOUSE_URL another name, or set WAREHOUSE_DATASET", d.schema, file)
 	}
+	format := d.table(formatTable)
+	for _, s := range append([]string{`CREATE SCHEMA IF NOT EXISTS ` + duckQuote(d.schema)}, makesFormat(format, "BIGINT", "")...) {
+		if _, err := tx.ExecContext(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := checkDataset(d.schema, tx.QueryRowContext(ctx, asksFormat(format)).Scan); err != nil {
+		return err
+	}
 	for _, s := range []string{
-		`CREATE SCHEMA IF NOT EXISTS ` + duckQuote(d.schema),
 		`CREATE TABLE IF NOT EXISTS ` + d.table(ledgerTable) + ` (cluster VARCHAR, consumer_group VARCHAR, topic VARCHAR, "partition" INTEGER,
 			next_offset BIGINT NOT NULL, updated_at TIMESTAMPTZ NOT NULL, PRIMARY KEY (cluster, consumer_group, topic, "partition"))`,
 		`CREATE TABLE IF NOT EXISTS ` + d.table(loadsTable) + ` (load_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, "rows" BIGINT NOT NULL,

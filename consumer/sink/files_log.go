@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"tilestream/internal/ops"
 )
 
 // commit is one object of a log. Creating it where there is none is what commits a load: its number is the fence, its
@@ -50,9 +52,6 @@ type ledgerEntry struct {
 	Partition int32 `json:"partition"`
 	Next      int64 `json:"next"`
 }
-
-// commitFormat is the version of the commit object that this program writes, and the newest that it reads.
-const commitFormat = 1
 
 func (c commit) next(partition int32) int64 {
 	if i, ok := slices.BinarySearchFunc(c.Ledger, partition, byPartition); ok {
@@ -158,17 +157,26 @@ func (l *txlog) read(ctx context.Context, seq int64) (commit, error) {
 	if err != nil {
 		return commit{}, fmt.Errorf("read commit: %w", err)
 	}
-	var c commit
-	if err := json.Unmarshal(text, &c); err != nil {
-		return commit{}, fmt.Errorf("commit %s is damaged: %w: restore this file, or load into another dataset (WAREHOUSE_DATASET)", l.store.path(name), err)
+	c, err := parseCommit(l.store.path(name), text)
+	if err != nil {
+		return commit{}, err
 	}
-	if c.Format != commitFormat || c.Seq != seq {
-		return commit{}, fmt.Errorf("commit %s has format %d and number %d: this version reads format %d", l.store.path(name), c.Format, c.Seq, commitFormat)
+	if c.Seq != seq {
+		return commit{}, fmt.Errorf("commit %s has number %d in it: it was moved or copied here; restore this file, or %s", l.store.path(name), c.Seq, anotherDataset)
 	}
 	if have := (logKey{c.Cluster, c.Group, c.Topic}); have != l.key {
 		return commit{}, fmt.Errorf("commit %s is of %q, not of %q: the file system takes both names for the same", l.store.path(name), have, l.key)
 	}
 	return c, nil
+}
+
+// parseCommit reads the commit object at path. A newer format may have other types: it is looked at first.
+func parseCommit(path string, text []byte) (c commit, err error) {
+	err = json.Unmarshal(text, &c)
+	if err != nil && c.Format <= commitFormat {
+		return commit{}, fmt.Errorf("commit %s is damaged: %w: restore this file, or %s", path, err, anotherDataset)
+	}
+	return c, ops.CheckFormat("commit "+path, c.Format, commitFormat, anotherDataset)
 }
 
 // commit appends c, whose staged files are already in place; it gives c its number, its ledger and its files their

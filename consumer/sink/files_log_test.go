@@ -125,8 +125,10 @@ func TestLogRefusesWhatItCannotRead(t *testing.T) {
 	p := logBatch(0, 0).Ranges[0].Partition
 	for _, c := range []struct{ name, text, want string }{
 		{"cut", `{"format":1,"se`, "is damaged"},
-		{"newer", `{"format":2,"seq":1}`, "reads format 1"},
-		{"moved", `{"format":1,"seq":2}`, "number 2"},
+		{"newer", `{"format":2,"seq":1}`, "has format 2, and this version"},
+		{"newer, with other types", `{"format":2,"seq":"1"}`, "has format 2, and this version"},
+		{"of no format", `{"seq":1}`, "has format 0, which no version"},
+		{"moved", `{"format":1,"seq":2}`, "has number 2 in it"},
 		{"another log's", `{"format":1,"seq":1,"cluster":"Cluster","group":"group","topic":"tiledesk.messages"}`, "takes both names for the same"},
 	} {
 		root := t.TempDir()

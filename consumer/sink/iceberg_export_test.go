@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	iceberg "github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
 )
@@ -13,6 +14,34 @@ import (
 func IcebergTable(ctx context.Context, to Sink, name string) (*table.Table, error) {
 	s := to.(*icebergSink)
 	return s.cat.LoadTable(s.scope(ctx), s.ident(name))
+}
+
+// IcebergMarks is what the newest snapshot of a table says of its format and its ledger.
+func IcebergMarks(ctx context.Context, to Sink, name string) (format, ledger string, err error) {
+	t, err := IcebergTable(ctx, to, name)
+	if err != nil {
+		return "", "", err
+	}
+	marks := about(t.CurrentSnapshot())
+	return marks[formatMark], marks[ledgerMark], nil
+}
+
+// MarkIceberg commits a snapshot without files that says so; a format of "" is not said.
+func MarkIceberg(ctx context.Context, to Sink, name, format, ledger string) error {
+	t, err := IcebergTable(ctx, to, name)
+	if err != nil {
+		return err
+	}
+	marks := iceberg.Properties{ledgerMark: ledger}
+	if format != "" {
+		marks[formatMark] = format
+	}
+	tx := t.NewTransaction()
+	if err := tx.AddFiles(ctx, nil, marks, false); err != nil {
+		return err
+	}
+	_, err = tx.Commit(ctx)
+	return err
 }
 
 // FaultyIceberg makes the sink's catalog call fault before each commit and after it: an error is what the sink gets instead of an answer.

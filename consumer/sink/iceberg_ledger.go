@@ -1,22 +1,27 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	iceberg "github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
+
+	"tilestream/internal/ops"
 )
 
 // What a snapshot of ours says in its summary. The ledger is a property of the table too.
 const (
+	formatMark  = "tilestream.format"  // icebergFormat; where it is missing, 1
 	ledgerMark  = "tilestream.ledger"  // icebergLedger
 	loadMark    = "tilestream.load"    // icebergLoad
 	attemptMark = "tilestream.attempt" // tells whether a commit whose answer was lost has happened
@@ -82,15 +87,15 @@ func (l icebergLog) moved(ranges []loadRange) (icebergLog, error) {
 func ledgerOf(t *table.Table) (ledger icebergLedger, err error) {
 	snapshot := t.CurrentSnapshot()
 	for snapshot != nil {
-		if text, ok := about(snapshot)[ledgerMark]; ok {
-			return parseLedger(t, text)
+		if marks := about(snapshot); marks[ledgerMark] != "" {
+			return parseLedger(t, marks)
 		}
 		if snapshot.ParentSnapshotID == nil {
 			return nil, nil // whoever made this snapshot began the table anew
 		}
 		parent := t.SnapshotByID(*snapshot.ParentSnapshotID)
 		if parent == nil {
-			return parseLedger(t, t.Properties()[ledgerMark])
+			return parseLedger(t, t.Properties())
 		}
 		snapshot = parent
 	}
@@ -104,12 +109,20 @@ func about(s *table.Snapshot) iceberg.Properties {
 	return s.Summary.Properties
 }
 
-func parseLedger(t *table.Table, text string) (ledger icebergLedger, err error) {
-	if text == "" {
+func parseLedger(t *table.Table, marks iceberg.Properties) (ledger icebergLedger, err error) {
+	name := strings.Join(t.Identifier(), ".")
+	format, err := strconv.Atoi(cmp.Or(marks[formatMark], "1"))
+	if err != nil {
+		return nil, fmt.Errorf("%s of table %s is damaged: %w: roll the table back to the snapshot before, or drop it and load it again", formatMark, name, err)
+	}
+	if err := ops.CheckFormat("the ledger of table "+name, format, icebergFormat, anotherDataset); err != nil {
+		return nil, err
+	}
+	if marks[ledgerMark] == "" {
 		return nil, nil
 	}
-	if err := json.Unmarshal([]byte(text), &ledger); err != nil {
-		return nil, fmt.Errorf("%s of table %s is damaged: %w: roll the table back to the snapshot before, or drop it and load it again", ledgerMark, strings.Join(t.Identifier(), "."), err)
+	if err := json.Unmarshal([]byte(marks[ledgerMark]), &ledger); err != nil {
+		return nil, fmt.Errorf("%s of table %s is damaged: %w: roll the table back to the snapshot before, or drop it and load it again", ledgerMark, name, err)
 	}
 	return ledger, nil
 }
@@ -122,7 +135,8 @@ func commitIceberg(ctx context.Context, cat catalog.Catalog, t *table.Table, led
 		return false, err
 	}
 	attempt := newAttempt()
-	about := iceberg.Properties{ledgerMark: string(text), attemptMark: attempt}
+	format := strconv.Itoa(icebergFormat)
+	about := iceberg.Properties{formatMark: format, ledgerMark: string(text), attemptMark: attempt}
 	if load != nil && load.Rows > 0 {
 		told, err := json.Marshal(load)
 		if err != nil {
@@ -137,7 +151,7 @@ func commitIceberg(ctx context.Context, cat catalog.Catalog, t *table.Table, led
 	if err := change(tx, about); err != nil {
 		return false, err
 	}
-	if err := tx.SetProperties(iceberg.Properties{ledgerMark: string(text)}); err != nil {
+	if err := tx.SetProperties(iceberg.Properties{formatMark: format, ledgerMark: string(text)}); err != nil {
 		return false, err
 	}
 	_, failed := tx.Commit(ctx)

@@ -56,16 +56,24 @@ func (p *postgres) setup(ctx context.Context) error {
 		if err := p.lock(ctx, tx); err != nil {
 			return err
 		}
-		var schema, ledger, loads bool
-		if err := tx.QueryRow(ctx, `SELECT to_regnamespace($1) IS NOT NULL, to_regclass($2) IS NOT NULL, to_regclass($3) IS NOT NULL`,
-			pgx.Identifier{p.schema}.Sanitize(), p.table(ledgerTable), p.table(loadsTable)).Scan(&schema, &ledger, &loads); err != nil {
+		var schema, ledger, loads, format bool
+		if err := tx.QueryRow(ctx, `SELECT to_regnamespace($1) IS NOT NULL, to_regclass($2) IS NOT NULL, to_regclass($3) IS NOT NULL, to_regclass($4) IS NOT NULL`,
+			pgx.Identifier{p.schema}.Sanitize(), p.table(ledgerTable), p.table(loadsTable), p.table(formatTable)).Scan(&schema, &ledger, &loads, &format); err != nil {
 			return err
 		}
+		if format {
+			if err := checkDataset(p.schema, tx.QueryRow(ctx, asksFormat(p.table(formatTable))).Scan); err != nil {
+				return err
+			}
+		}
+		made := makesFormat(p.table(formatTable), "bigint", "")
 		for _, s := range []struct {
 			exists bool
 			sql    string
 		}{
 			{schema, `CREATE SCHEMA ` + pgx.Identifier{p.schema}.Sanitize()},
+			{ledger || format, made[0]}, // a ledger without one is of the first format
+			{ledger || format, made[1]},
 			{ledger, `CREATE TABLE ` + p.table(ledgerTable) + ` (cluster text, consumer_group text, topic text, partition integer,
 				next_offset bigint NOT NULL, updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 				PRIMARY KEY (cluster, consumer_group, topic, partition))`},

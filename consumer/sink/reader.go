@@ -146,6 +146,9 @@ func (v *View) Ledger(ctx context.Context) (map[Partition]int64, error) {
 	if ok, err := v.exists(ctx, ledgerTable); err != nil || !ok {
 		return ledger, err
 	}
+	if err := v.checkFormat(ctx); err != nil {
+		return nil, err
+	}
 	rows, err := v.conn.QueryContext(ctx, `SELECT cluster, consumer_group, topic, `+v.dialect.quote("partition")+`, next_offset FROM `+v.table(ledgerTable))
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", err)

@@ -2,7 +2,6 @@ package sink
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"math"
@@ -163,13 +162,7 @@ func (s logReader) commit(ctx context.Context, name string) (c commit, err error
 	if err != nil {
 		return c, err
 	}
-	if err := json.Unmarshal(text, &c); err != nil {
-		return c, fmt.Errorf("commit %s is damaged: %w: restore this file, or load into another dataset (WAREHOUSE_DATASET)", s.path(name), err)
-	}
-	if c.Format != commitFormat {
-		return c, fmt.Errorf("commit %s has format %d: this version reads format %d", s.path(name), c.Format, commitFormat)
-	}
-	return c, nil
+	return parseCommit(s.path(name), text)
 }
 
 // loads yields commits with rows as View.Loads does. All logs are merged by the times of their commits.

@@ -18,6 +18,9 @@ func (s *staged) setup(ctx context.Context) error {
 		return s.explained(err)
 	}
 	defer conn.Close()
+	if err := s.checkFormat(ctx, conn); err != nil {
+		return s.explained(err)
+	}
 	for _, step := range s.system() {
 		have, err := s.columnsOf(ctx, conn, s.dataset, step.table)
 		if err != nil {
@@ -37,6 +40,14 @@ func (s *staged) setup(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (s *staged) checkFormat(ctx context.Context, conn *sql.Conn) error {
+	have, err := s.columnsOf(ctx, conn, s.dataset, formatTable)
+	if err != nil || len(have) == 0 {
+		return err
+	}
+	return checkDataset(s.dataset, conn.QueryRowContext(ctx, asksFormat(s.table(s.dataset, formatTable))).Scan)
 }
 
 // make runs a statement that makes what may be there; again, where somebody else makes it at the same time.
@@ -64,8 +75,9 @@ func (s *staged) system() []systemTable {
 	}
 	lock := s.table(s.dataset, lockTable)
 	tables := []systemTable{
-		{ledgerTable, []string{"CREATE SCHEMA IF NOT EXISTS " + s.quoted(s.dataset),
-			make(ledgerTable, "cluster TEXT, consumer_group TEXT, topic TEXT, "+s.quote("partition")+" INT, next_offset INT NOT NULL, updated_at TIME NOT NULL")}},
+		{ledgerTable, slices.Concat([]string{"CREATE SCHEMA IF NOT EXISTS " + s.quoted(s.dataset)},
+			makesFormat(s.table(s.dataset, formatTable), s.types[kindInt64], s.properties), // before the ledger: one without it is of the first format
+			[]string{make(ledgerTable, "cluster TEXT, consumer_group TEXT, topic TEXT, "+s.quote("partition")+" INT, next_offset INT NOT NULL, updated_at TIME NOT NULL")})},
 		{loadsTable, []string{make(loadsTable, "load_id TEXT NOT NULL, table_name TEXT NOT NULL, "+s.quote("rows")+" INT NOT NULL, inserted INT NOT NULL, updated INT NOT NULL, unchanged INT NOT NULL, bytes INT NOT NULL, ranges TEXT NOT NULL, started_at TIME NOT NULL, finished_at TIME NOT NULL")}},
 		{tablesTable, []string{make(tablesTable, "table_name TEXT NOT NULL, write_mode TEXT NOT NULL")}},
 		{lockTable, []string{make(lockTable, "turns INT NOT NULL"),

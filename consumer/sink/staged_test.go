@@ -73,7 +73,10 @@ func OpenTrial(ctx context.Context, path, dataset string, guarded bool) (Sink, e
 		d.only = true
 		s.raise, s.refused = "error(%s)", func(err error) bool { return !errors.Is(err, ErrCut) }
 	}
-	return s, s.setup(ctx)
+	if err := s.setup(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
 }
 
 // ErrCut is a reply that is lost.

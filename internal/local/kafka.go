@@ -51,6 +51,9 @@ func StartKafka(ctx context.Context, dataDir string, log *slog.Logger) (_ *Kafka
 		}
 	}()
 
+	if err := checkFormat(dir); err != nil {
+		return nil, err
+	}
 	data := filepath.Join(dir, "broker")
 	if err := recoverLog(ctx, data, log); err != nil {
 		return nil, fmt.Errorf("recover %s: %w", data, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"tilestream/internal/ops"
 	"tilestream/producer/tiledesk"
 )
 
@@ -111,8 +112,8 @@ func (l *lane) recall(cursors map[string]tiledesk.Cursor, key string, value []by
 	var c checkpoint
 	err := json.Unmarshal(value, &c)
 	switch {
-	case err == nil && c.Version > checkpointVersion:
-		return fmt.Errorf("format %d is newer than this program knows (%d): run the newer Tilestream", c.Version, checkpointVersion)
+	case c.Version > checkpointVersion: // whose cursor may be of another type
+		return ops.CheckFormat("it", c.Version, checkpointVersion, "set KAFKA_TOPIC_PREFIX to another one, below which everything is published again")
 	case err == nil && (c.Version != checkpointVersion || c.Cursor == nil):
 		err = errors.New("no cursor of that format in it")
 		fallthrough

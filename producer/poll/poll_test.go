@@ -318,7 +318,7 @@ func TestNothingReadable(t *testing.T) {
 // TestRefusedCheckpoints writes checkpoints that this program must not go on from.
 func TestRefusedCheckpoints(t *testing.T) {
 	for name, tc := range map[string]struct{ project, value, want string }{
-		"newer format":    {"", `{"v":99,"cursor":{}}`, "newer"},
+		"newer format":    {"", `{"v":99,"cursor":"of another type"}`, "has format 99, and this version"},
 		"not JSON":        {"", `{"v`, "unexpected end"},
 		"other partition": {"6b0300000000000000000999", `{"v":1,"cursor":{}}`, "partition count was changed"},
 	} {

@@ -1,5 +1,7 @@
 -- system table _tilestream_ledger
 CREATE SCHEMA IF NOT EXISTS `tiledesk`;
+CREATE TABLE IF NOT EXISTS `tiledesk`.`_tilestream_format` (version INT64 NOT NULL);
+INSERT INTO `tiledesk`.`_tilestream_format` (version) SELECT 1 FROM (SELECT count(*) AS n FROM `tiledesk`.`_tilestream_format`) AS held WHERE n = 0;
 CREATE TABLE IF NOT EXISTS `tiledesk`.`_tilestream_ledger` (cluster STRING, consumer_group STRING, topic STRING, `partition` INT64, next_offset INT64 NOT NULL, updated_at TIMESTAMP NOT NULL);
 
 -- system table _tilestream_loads

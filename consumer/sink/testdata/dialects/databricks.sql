@@ -1,5 +1,8 @@
 -- system table _tilestream_ledger
 CREATE SCHEMA IF NOT EXISTS `tiledesk`;
+CREATE TABLE IF NOT EXISTS `tiledesk`.`_tilestream_format` (version BIGINT NOT NULL)
+TBLPROPERTIES ('delta.columnMapping.mode' = 'name', 'delta.isolationLevel' = 'Serializable', 'delta.enableDeletionVectors' = 'false');
+INSERT INTO `tiledesk`.`_tilestream_format` (version) SELECT 1 FROM (SELECT count(*) AS n FROM `tiledesk`.`_tilestream_format`) AS held WHERE n = 0;
 CREATE TABLE IF NOT EXISTS `tiledesk`.`_tilestream_ledger` (cluster STRING, consumer_group STRING, topic STRING, `partition` BIGINT, next_offset BIGINT NOT NULL, updated_at TIMESTAMP NOT NULL)
 TBLPROPERTIES ('delta.columnMapping.mode' = 'name', 'delta.isolationLevel' = 'Serializable', 'delta.enableDeletionVectors' = 'false');
 

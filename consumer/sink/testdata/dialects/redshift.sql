@@ -1,5 +1,7 @@
 -- system table _tilestream_ledger
 CREATE SCHEMA IF NOT EXISTS "tiledesk";
+CREATE TABLE IF NOT EXISTS "tiledesk"."_tilestream_format" (version BIGINT NOT NULL);
+INSERT INTO "tiledesk"."_tilestream_format" (version) SELECT 1 FROM (SELECT count(*) AS n FROM "tiledesk"."_tilestream_format") AS held WHERE n = 0;
 CREATE TABLE IF NOT EXISTS "tiledesk"."_tilestream_ledger" (cluster VARCHAR(65535), consumer_group VARCHAR(65535), topic VARCHAR(65535), "partition" BIGINT, next_offset BIGINT NOT NULL, updated_at TIMESTAMPTZ NOT NULL);
 
 -- system table _tilestream_loads

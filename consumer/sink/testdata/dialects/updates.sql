@@ -1,5 +1,7 @@
 -- system table _tilestream_ledger
 CREATE SCHEMA IF NOT EXISTS `tiledesk`;
+CREATE TABLE IF NOT EXISTS `tiledesk`.`_tilestream_format` (version BIGINT NOT NULL);
+INSERT INTO `tiledesk`.`_tilestream_format` (version) SELECT 1 FROM (SELECT count(*) AS n FROM `tiledesk`.`_tilestream_format`) AS held WHERE n = 0;
 CREATE TABLE IF NOT EXISTS `tiledesk`.`_tilestream_ledger` (cluster VARCHAR, consumer_group VARCHAR, topic VARCHAR, `partition` BIGINT, next_offset BIGINT NOT NULL, updated_at TIMESTAMP WITH TIME ZONE NOT NULL);
 
 -- system table _tilestream_loads
