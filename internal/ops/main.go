@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -199,13 +200,16 @@ func fail(stderr io.Writer, name string, err error) int {
 	return 1
 }
 
-// Version says which build this is: the module's version, or the commit it was built from.
+// release is the version that a build was given: -ldflags "-X tilestream/internal/ops.release=v1.2.3", as the Dockerfiles do.
+var release string
+
+// Version says which build this is: the release, the module's version, or the commit it was built from.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
-	v := info.Main.Version
+	v := cmp.Or(release, info.Main.Version)
 	if v == "" {
 		v = "(devel)"
 	}
